@@ -1,0 +1,80 @@
+"""One tree of exceptions. A message says what, where (file, layer, byte or line) and what to do, in one line.
+
+DemitasseError
+├── FileError             a file cannot be read or written at all
+│   ├── TextError         prototxt: has .line and .column (from 1)
+│   ├── WireError         caffemodel: has .offset in bytes where known
+│   └── ContainerError    .demi
+├── NetError              a network that makes no sense, or of which too little is known
+│   └── WeightsError      weights do not fit the network
+├── OptionError           an option is wrong, or cannot do what it is asked to on this network
+├── MissingExtraError     an optional dependency is not installed
+└── VerificationError     what was written is not what was meant
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ContainerError",
+    "DemitasseError",
+    "FileError",
+    "MissingExtraError",
+    "NetError",
+    "OptionError",
+    "TextError",
+    "VerificationError",
+    "WeightsError",
+    "WireError",
+]
+
+
+class DemitasseError(Exception):
+    """Whatever this package raises on purpose."""
+
+
+class FileError(DemitasseError):
+    """A file cannot be read, written or understood."""
+
+
+class TextError(FileError):
+    """Malformed prototxt."""
+
+    def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+
+
+class WireError(FileError):
+    """Malformed caffemodel (protobuf wire format)."""
+
+    def __init__(self, message: str, offset: int | None = None) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
+class ContainerError(FileError):
+    """Malformed, damaged or unsupported .demi."""
+
+
+class NetError(DemitasseError):
+    """The network makes no sense, or too little is known about a layer for what was asked."""
+
+
+class WeightsError(NetError):
+    """Weights do not fit the network: missing layer, wrong shape, wrong count."""
+
+
+class OptionError(DemitasseError):
+    """An option is wrong, or asks for what this network cannot do."""
+
+
+class MissingExtraError(DemitasseError):
+    """An optional dependency is needed and not installed."""
+
+    def __init__(self, module: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {module}: pip install 'demitasse[{extra}]'")
+
+
+class VerificationError(DemitasseError):
+    """An output, reloaded, is not what was meant to be written."""

@@ -1,0 +1,283 @@
+"""An ordered tree of named fields: what a prototxt says, with its comments and spacing.
+
+A tree is immutable; every edit returns a new tree that shares what did not change. Fields that came from a text carry
+that text, so printing an unedited tree gives the same bytes and an edit changes its own bytes only. Nothing here
+knows a schema: a field is known by its name, and values are what the text says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeVar, overload
+
+from demitasse.errors import NetError
+
+__all__ = ["Field", "Message", "Scalar", "Value", "Word"]
+
+
+T = TypeVar("T")
+
+
+class Word(str):
+    """A bare identifier: an enum name, ``true``/``false``, ``inf``/``nan``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"Word({str.__repr__(self)})"
+
+
+Scalar = int | float | str
+"""``int`` and ``float`` as written, ``str`` a quoted string (UTF-8; other bytes as surrogate escapes), `Word` a bare identifier."""
+
+
+class Field:
+    """One named value, or list of scalars (``dim: [1, 3]``), or sub-message, with the text that it came from.
+
+    ``lead`` is the text between the end of the previous field and the name (spacing, comments, separators);
+    ``text`` is the text from the name to the end of the value, for a sub-message from the name through the opening
+    bracket (the rest is in the sub-message). Both are ``None`` for a field that did not come from a text:
+    the printer then chooses.
+    """
+
+    __slots__ = ("lead", "name", "text", "value")
+
+    def __init__(self, name: str, value: Value, lead: str | None = None, text: str | None = None) -> None:
+        self.name: Final = name
+        self.value: Final = value
+        self.lead: Final = lead
+        self.text: Final = text
+
+    def __eq__(self, other: object) -> bool:
+        """Same name and value, of the same kind; spacing and comments do not count."""
+        if not isinstance(other, Field):
+            return NotImplemented
+        return self.name == other.name and type(self.value) is type(other.value) and self.value == other.value
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Field({self.name!r}, {self.value!r})"
+
+
+class Message:
+    """An ordered sequence of fields. ``tail`` is the text after the last field (before the closing bracket)."""
+
+    __slots__ = ("_index", "fields", "tail")
+
+    def __init__(self, fields: Iterable[Field] = (), tail: str | None = None) -> None:
+        self.fields: Final[tuple[Field, ...]] = tuple(fields)
+        self.tail: Final = tail
+        self._index: dict[str, list[Field]] | None = None
+
+    @classmethod
+    def of(cls, *pairs: tuple[str, Value]) -> Message:
+        """A message from (name, value) pairs, in that order."""
+        return cls(Field(name, value) for name, value in pairs)
+
+    def _named(self, name: str) -> list[Field]:
+        if self._index is None:
+            index: dict[str, list[Field]] = {}
+            for field in self.fields:
+                index.setdefault(field.name, []).append(field)
+            self._index = index
+        return self._index.get(name, [])
+
+    # Reading
+
+    def __contains__(self, name: str) -> bool:
+        return bool(self._named(name))
+
+    def __iter__(self) -> Iterator[Field]:
+        return iter(self.fields)
+
+    def __len__(self) -> int:
+        return len(self.fields)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Message) and self.fields == other.fields
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Message.of({', '.join(repr((f.name, f.value)) for f in self.fields)})"
+
+    def scalars(self, name: str) -> tuple[Scalar, ...]:
+        """Every scalar given for a repeated field, lists flattened, in order. NetError if one is a sub-message."""
+        out: list[Scalar] = []
+        for field in self._named(name):
+            if isinstance(field.value, tuple):
+                out.extend(field.value)
+            elif isinstance(field.value, Message):
+                raise NetError(f"field {name!r} should be a plain value, and is a message {{ … }}")
+            else:
+                out.append(field.value)
+        return tuple(out)
+
+    def messages(self, name: str) -> tuple[Message, ...]:
+        """Every sub-message of that name, in order. NetError if one is a scalar."""
+        out: list[Message] = []
+        for field in self._named(name):
+            if not isinstance(field.value, Message):
+                raise NetError(f"field {name!r} should be a message {{ … }}, and is a plain value")
+            out.append(field.value)
+        return tuple(out)
+
+    def message(self, name: str) -> Message:
+        """The sub-message of that name; several are merged as protobuf does (fields in order, last scalar wins);
+        an empty one if there is none."""
+        found = self.messages(name)
+        if len(found) == 1:
+            return found[0]
+        return Message(field for part in found for field in part.fields)
+
+    @overload
+    def get(self, name: str) -> Scalar | None: ...
+    @overload
+    def get(self, name: str, default: Scalar) -> Scalar: ...
+    def get(self, name: str, default: Scalar | None = None) -> Scalar | None:
+        """The last scalar of that name, or ``default``."""
+        found = self.scalars(name)
+        return found[-1] if found else default
+
+    def _typed(self, name: str, default: T, kind: str, convert: Callable[[Scalar], T]) -> T:
+        value = self.get(name)
+        if value is None:
+            return default
+        try:
+            return convert(value)
+        except (ValueError, OverflowError):
+            raise NetError(f"field {name!r} should be {kind}, and is {str(value)!r}") from None
+
+    def integer(self, name: str, default: int = 0) -> int:
+        """The last value of that name as an integer. NetError if it is none."""
+        return self._typed(name, default, "an integer", as_integer)
+
+    def integers(self, name: str) -> tuple[int, ...]:
+        """All values of that name as integers."""
+        try:
+            return tuple(as_integer(value) for value in self.scalars(name))
+        except (ValueError, OverflowError):
+            raise NetError(f"field {name!r} should hold integers, and is {self.scalars(name)!r}") from None
+
+    def number(self, name: str, default: float = 0.0) -> float:
+        """The last value of that name as a float. NetError if it is none."""
+        return self._typed(name, default, "a number", as_number)
+
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """All values of that name as floats."""
+        try:
+            return tuple(as_number(value) for value in self.scalars(name))
+        except ValueError:
+            raise NetError(f"field {name!r} should hold numbers, and is {self.scalars(name)!r}") from None
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """The last value of that name as a boolean. NetError if it is none."""
+        return self._typed(name, default, "true or false", as_flag)
+
+    def string(self, name: str, default: str = "") -> str:
+        """The last value of that name as a string (also an enum's name)."""
+        return str(self.get(name, default))
+
+    def strings(self, name: str) -> tuple[str, ...]:
+        """All values of that name as strings."""
+        return tuple(str(value) for value in self.scalars(name))
+
+    # Editing: every method returns a new message
+
+    def set(self, name: str, value: Value) -> Message:
+        """With one field of that name: the first keeps its place and spacing, later ones leave; appended if new.
+
+        Setting what is already there returns the message itself."""
+        found = self._named(name)
+        if len(found) == 1 and found[0] == Field(name, value):
+            return self
+        if not found:
+            return self.add(name, value)
+        out: list[Field] = []
+        for field in self.fields:
+            if field.name != name:
+                out.append(field)
+            elif field is found[0]:
+                out.append(replaced(field, value))
+        return Message(out, self.tail)
+
+    def set_all(self, name: str, values: Iterable[Value]) -> Message:
+        """With exactly these values for a repeated field, places and spacing kept as far as they reach."""
+        wanted = list(values)
+        if [field.value for field in self._named(name)] == wanted:
+            return self
+        left = iter(wanted)
+        out: list[Field] = []
+        last = len(self.fields)
+        for field in self.fields:
+            if field.name == name:
+                value = next(left, None)
+                if value is not None:
+                    out.append(replaced(field, value))
+                    last = len(out)
+            else:
+                out.append(field)
+        out[last:last] = [Field(name, value) for value in left]
+        return Message(out, self.tail)
+
+    def add(self, name: str, value: Value) -> Message:
+        """With one more field, after the last of that name, or at the end."""
+        position = len(self.fields)
+        for i, field in enumerate(self.fields):
+            if field.name == name:
+                position = i + 1
+        return Message((*self.fields[:position], Field(name, value), *self.fields[position:]), self.tail)
+
+    def remove(self, *names: str) -> Message:
+        """Without the fields of these names."""
+        if not any(self._named(name) for name in names):
+            return self
+        return Message((field for field in self.fields if field.name not in names), self.tail)
+
+    def map(self, change: Callable[[Field], Field | None]) -> Message:
+        """With every field replaced by what ``change`` returns; ``None`` removes it."""
+        out = [new for field in self.fields if (new := change(field)) is not None]
+        if len(out) == len(self.fields) and all(a is b for a, b in zip(out, self.fields, strict=True)):
+            return self
+        return Message(out, self.tail)
+
+
+Value = Scalar | tuple[Scalar, ...] | Message
+
+
+def replaced(field: Field, value: Value) -> Field:
+    """The same field with another value; keeps its spacing, and its brackets where both are messages."""
+    if field.value is value:
+        return field
+    keep = isinstance(value, Message) and isinstance(field.value, Message)
+    return Field(field.name, value, field.lead, field.text if keep else None)
+
+
+def as_integer(value: Scalar) -> int:
+    """ValueError unless the value is a whole number."""
+    if isinstance(value, str) or value != int(value):
+        raise ValueError(value)
+    return int(value)
+
+
+def as_number(value: Scalar) -> float:
+    """ValueError unless the value is a number, ``inf`` or ``nan``."""
+    if isinstance(value, Word):
+        word = value.lower()
+        if word.removeprefix("-") not in ("inf", "infinity", "nan"):
+            raise ValueError(value)
+        return float(word)
+    if isinstance(value, str):
+        raise ValueError(value)
+    return float(value)
+
+
+def as_flag(value: Scalar) -> bool:
+    """ValueError unless the value is one of protobuf's spellings of a boolean."""
+    spelled = {"true": True, "True": True, "t": True, "1": True, "false": False, "False": False, "f": False, "0": False}
+    if isinstance(value, str) and not isinstance(value, Word):
+        raise ValueError(value)
+    if str(value) not in spelled:
+        raise ValueError(value)
+    return spelled[str(value)]

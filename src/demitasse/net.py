@@ -1,0 +1,189 @@
+"""Net, Layer, Tensor: a network as a value. Knows no file format and no framework.
+
+A `Net` is never changed: a transform takes one and returns another, and what did not change is shared.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from demitasse.errors import NetError
+from demitasse.message import Message
+
+__all__ = ["Clustered", "Dense", "Layer", "Levels", "Net", "Note", "Tensor"]
+
+
+class Tensor(ABC):
+    """The weights of one blob: an array, or a coded form that can be turned into one."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """As the layer needs it (new-style, without legacy leading ones)."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> np.dtype[Any]:
+        """float32, float64 or float16: what `array` gives."""
+
+    @abstractmethod
+    def array(self) -> npt.NDArray[Any]:
+        """The values, C order, read-only where they are mapped from a file."""
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the plain array."""
+        return self.size * self.dtype.itemsize
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dense(Tensor):
+    """A plain array, often memory-mapped."""
+
+    values: npt.NDArray[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.values.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.values.dtype
+
+    def array(self) -> npt.NDArray[Any]:
+        return self.values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Levels(Tensor):
+    """Quantised: integer levels on a uniform grid, optionally of a trellis (dependent) quantiser.
+
+    ``levels``: int32, of the tensor's shape. ``steps``: float32, one for the tensor (shape ``(1,)``) or one per row
+    (``(shape[0],)``). ``trellis``: levels index the two quantisers of the 8-state machine of docs/format.md, row by row.
+    ``shifts``: float32, how far towards zero the reconstruction of magnitudes 1, 2, 3 lies, in steps (centroids).
+    """
+
+    levels: npt.NDArray[np.int32]
+    steps: npt.NDArray[np.float32]
+    trellis: bool = False
+    shifts: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(3, np.float32))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.levels.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.float32)
+
+    def array(self) -> npt.NDArray[Any]:
+        from demitasse._core import dequantize
+
+        rows = self.levels.shape[0] if self.levels.ndim else 1
+        flat = np.ascontiguousarray(self.levels).reshape(rows, -1)
+        values: npt.NDArray[np.float32] = dequantize(flat, self.steps, self.trellis, self.shifts)
+        return values.reshape(self.shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clustered(Tensor):
+    """Shared values: ``codebook[indices]``. ``codebook``: float32 ``(k,)``; ``indices``: unsigned, of the tensor's shape."""
+
+    indices: npt.NDArray[Any]
+    codebook: npt.NDArray[np.float32]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.indices.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.codebook.dtype
+
+    def array(self) -> npt.NDArray[Any]:
+        values: npt.NDArray[Any] = self.codebook[self.indices]
+        return values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """One layer: what it is called, what it reads and writes, its parameters and its weights.
+
+    ``message`` is everything that the file says about it, unknown fields included; where ``name``, ``type``,
+    ``inputs`` or ``outputs`` say otherwise, they win and the writer edits the message. ``origin`` holds the
+    positions in ``Net.message`` of the fields that it was read from; empty for a new layer.
+    """
+
+    name: str
+    type: str
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    message: Message = field(default_factory=Message)
+    tensors: tuple[Tensor, ...] = ()
+    origin: tuple[int, ...] = ()
+
+    def with_tensors(self, tensors: Iterable[Tensor]) -> Layer:
+        """The same layer with other weights."""
+        return replace(self, tensors=tuple(tensors))
+
+    def __str__(self) -> str:
+        return f'layer "{self.name}" ({self.type})'
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One line of a report: what was done (or not done, and why), to which layer ("" for the whole network)."""
+
+    step: str
+    layer: str
+    text: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Net:
+    """A network: layers in file order, all phases.
+
+    ``message`` is the whole file as a tree, the frame into which the writer puts the layers back.
+    ``report`` says what reading and each transform did. ``metadata`` holds facts that the text has no place for
+    (preprocessing, provenance): JSON values only.
+    """
+
+    name: str
+    layers: tuple[Layer, ...]
+    message: Message = field(default_factory=Message)
+    report: tuple[Note, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def layer(self, name: str) -> Layer:
+        """The first layer of that name. NetError if there is none."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise NetError(f'no layer "{name}" in network "{self.name}"')
+
+    def with_layers(self, layers: Iterable[Layer], *notes: Note) -> Net:
+        """The same network with other layers, and these notes added to the report."""
+        return replace(self, layers=tuple(layers), report=(*self.report, *notes))
+
+    def noting(self, *notes: Note) -> Net:
+        """The same network with these notes added to the report."""
+        return replace(self, report=(*self.report, *notes))
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights stored, shared ones counted once per layer that stores them."""
+        return sum(tensor.size for layer in self.layers for tensor in layer.tensors)

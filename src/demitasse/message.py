@@ -28,7 +28,7 @@ class Word(str):
 
 
 Scalar = int | float | str
-"""``int`` and ``float`` as written, ``str`` a quoted string (UTF-8; other bytes as surrogate escapes), `Word` a bare identifier."""
+"""``int``, ``float``; ``str``: a quoted string (UTF-8, other bytes as surrogate escapes); `Word`: a bare identifier."""
 
 
 class Field:

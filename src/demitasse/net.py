@@ -72,7 +72,7 @@ class Levels(Tensor):
     """Quantised: integer levels on a uniform grid, optionally of a trellis (dependent) quantiser.
 
     ``levels``: int32, of the tensor's shape. ``steps``: float32, one for the tensor (shape ``(1,)``) or one per row
-    (``(shape[0],)``). ``trellis``: levels index the two quantisers of the 8-state machine of docs/format.md, row by row.
+    (``(shape[0],)``). ``trellis``: levels index the two quantisers of the 8-state machine in docs/format.md.
     ``shifts``: float32, how far towards zero the reconstruction of magnitudes 1, 2, 3 lies, in steps (centroids).
     """
 
@@ -100,7 +100,7 @@ class Levels(Tensor):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clustered(Tensor):
-    """Shared values: ``codebook[indices]``. ``codebook``: float32 ``(k,)``; ``indices``: unsigned, of the tensor's shape."""
+    """Shared values, ``codebook[indices]``: float32 ``(k,)`` and unsigned integers of the tensor's shape."""
 
     indices: npt.NDArray[Any]
     codebook: npt.NDArray[np.float32]

@@ -1,0 +1,27 @@
+"""Where the real models and the reference data are: in ``shared`` beside the checkout; tests that need them skip without."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def shared(name: str) -> Path:
+    """The folder of that name in ``shared``; skips the test if it is not there."""
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"needs {folder}, which is not part of the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def zoo() -> Path:
+    """Real prototxts, models and pictures."""
+    return shared("zoo")
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Reference data written by real Caffe."""
+    return shared("golden")

@@ -1,0 +1,138 @@
+"""OpenCV's dnn module as a runtime: the second implementation that every result is checked against.
+
+`to_opencv` hands a network over in memory, so that an application can ship the ``.demi`` alone.
+`run_files` runs plain Caffe files in a process of their own: OpenCV aborts on some networks and never returns on
+others, and a check must survive what it checks.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from demitasse.errors import MissingExtraError, NetError
+from demitasse.net import Net
+
+__all__ = ["have_opencv", "opencv_version", "run_files", "to_opencv"]
+
+Arrays = Mapping[str, npt.NDArray[np.float32]]
+
+
+def have_opencv() -> bool:
+    """Whether the optional dependency is installed (it is not imported)."""
+    return find_spec("cv2") is not None
+
+
+def import_opencv(purpose: str) -> Any:
+    """The cv2 module. MissingExtraError if it is absent, or is a 5.0 that has lost its Caffe importer."""
+    try:
+        import cv2
+    except ImportError:
+        raise MissingExtraError("opencv-python-headless<5", "opencv", purpose) from None
+    if not hasattr(cv2, "dnn") or not hasattr(cv2.dnn, "readNetFromCaffe"):
+        raise MissingExtraError(
+            f"opencv-python-headless<5 ({cv2.__version__} is installed and cannot read Caffe networks)",
+            "opencv",
+            purpose,
+        )
+    return cv2
+
+
+def opencv_version() -> str:
+    """Such as ``4.10.0``. MissingExtraError if OpenCV is absent."""
+    return str(import_opencv("asking for OpenCV's version").__version__)
+
+
+def to_opencv(net: Net) -> Any:
+    """The same network as a ``cv2.dnn.Net``, handed over in memory.
+
+    Layers of the training phase are left out, quantised weights become float32. NetError if OpenCV refuses the
+    network, MissingExtraError if OpenCV is not installed. Ask for outputs by layer name, as always in OpenCV.
+    """
+    cv2 = import_opencv("to_opencv()")
+    from demitasse.files import to_bytes
+
+    text, weights = to_bytes(net)
+    try:
+        return cv2.dnn.readNetFromCaffe(np.frombuffer(text, np.uint8), np.frombuffer(weights, np.uint8))
+    except cv2.error as error:
+        raise NetError(f"OpenCV {cv2.__version__} cannot read this network: {first_line(error.err)}") from None
+
+
+def run_files(
+    prototxt: Path,
+    caffemodel: Path,
+    inputs: Sequence[Arrays],
+    outputs: Sequence[str],
+    *,
+    threads: int = 0,
+    timeout: float = 600.0,
+) -> list[dict[str, npt.NDArray[np.float32]]]:
+    """Run plain Caffe files on each set of inputs (blob name → array), in another process.
+
+    ``outputs`` are names of layers; empty: the layers that nothing reads. ``threads`` 0 leaves the choice to OpenCV,
+    ``timeout`` is in seconds. NetError if OpenCV refuses the network, crashes on it or takes longer.
+    """
+    if not have_opencv():
+        raise MissingExtraError("opencv-python-headless<5", "opencv", "running a network")
+    with tempfile.TemporaryDirectory(prefix="demitasse-") as name:
+        folder = Path(name)
+        job = {
+            "prototxt": str(prototxt.resolve()),
+            "caffemodel": str(caffemodel.resolve()),
+            "outputs": list(outputs),
+            "threads": threads,
+            "inputs": [list(feed) for feed in inputs],
+        }
+        (folder / "job.json").write_text(json.dumps(job))
+        for i, feed in enumerate(inputs):
+            for j, values in enumerate(feed.values()):
+                np.save(folder / f"input-{i}-{j}.npy", values)
+        run_worker(folder, timeout)
+        names = json.loads((folder / "names.json").read_text())
+        return [
+            {name: np.load(folder / f"output-{i}-{j}.npy") for j, name in enumerate(names)} for i in range(len(inputs))
+        ]
+
+
+def run_worker(folder: Path, timeout: float) -> None:
+    """One run of the worker over a prepared folder. NetError says how it ended, if not well."""
+    command = [sys.executable, "-m", "demitasse.runtime.opencv_worker", str(folder)]
+    with (folder / "stderr").open("wb") as stderr:
+        try:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise NetError(f"OpenCV did not finish within {timeout:.0f} s") from None
+    if done.returncode == 0:
+        return
+    said = (folder / "stderr").read_text(errors="replace").strip().splitlines()
+    refused = folder / "error"
+    if refused.exists():
+        raise NetError(refused.read_text())
+    if done.returncode < 0:
+        raise NetError(f"OpenCV crashed on this network ({signal_name(-done.returncode)})")
+    raise NetError(f"OpenCV failed on this network: {said[-1] if said else f'exit status {done.returncode}'}")
+
+
+def signal_name(number: int) -> str:
+    """``SIGABRT`` for 6; the bare number where the system has no name for it."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def first_line(text: str) -> str:
+    """OpenCV's messages go on for lines; the first says it."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0] if lines else "no reason given"

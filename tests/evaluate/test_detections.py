@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from demitasse.errors import NetError
+from demitasse.evaluate.detections import Agreement, agreement, boxes_of, overlap
+
+FACE = [1, 0.9, 0.1, 0.1, 0.3, 0.4]
+OTHER = [1, 0.8, 0.6, 0.6, 0.9, 0.9]
+
+
+def boxes(*rows: list[float]) -> np.ndarray:
+    return np.array(rows, np.float32).reshape(-1, 6)
+
+
+def moved(row: list[float], by: float) -> list[float]:
+    return [*row[:2], *(value + by for value in row[2:])]
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "matched", "added"),
+    [
+        ([], [], 0, 0),
+        ([FACE], [FACE], 1, 0),
+        ([FACE, OTHER], [OTHER, FACE], 2, 0),
+        ([FACE], [], 0, 0),
+        ([], [FACE], 0, 1),
+        ([FACE], [moved(FACE, 0.005)], 1, 0),
+        ([FACE], [moved(FACE, 0.05)], 0, 1),
+        ([FACE], [[2, *FACE[1:]]], 0, 1),
+        ([FACE], [FACE, FACE], 1, 1),
+    ],
+)
+def test_boxes_are_matched_one_to_one(expected, found, matched, added):
+    result = agreement(boxes(*expected), boxes(*found))
+    assert (result.expected, result.matched, result.added) == (len(expected), matched, added)
+    assert result.same == (matched == len(expected) and not added)
+
+
+def test_overlap_is_intersection_over_union():
+    one = boxes([1, 1, 0, 0, 2, 2])
+    other = boxes([1, 1, 1, 1, 3, 3], [1, 1, 0, 0, 2, 2], [1, 1, 5, 5, 6, 6], [1, 1, 1, 1, 1, 1])
+    assert overlap(one, other)[0] == pytest.approx([1 / 7, 1, 0, 0])
+
+
+corner = st.floats(0, 1, width=32)
+row = st.tuples(corner, corner, corner, corner).map(
+    lambda c: [1, 0.9, min(c[0], c[1]), min(c[2], c[3]), max(c[0], c[1]) + 0.01, max(c[2], c[3]) + 0.01]
+)
+
+
+@given(st.lists(row, max_size=6))
+def test_anything_agrees_with_itself(rows):
+    assert agreement(boxes(*rows), boxes(*rows)).same
+
+
+def test_boxes_of_keeps_what_is_sure_enough():
+    rows = np.array([[0, *FACE], [0, 1, 0.3, *FACE[2:]], [-1, *FACE]], np.float32).reshape(1, 1, 3, 7)
+    assert boxes_of(rows).tolist() == boxes(FACE).tolist()
+
+
+def test_boxes_of_refuses_another_shape():
+    with pytest.raises(NetError, match="DetectionOutput"):
+        boxes_of(np.zeros((1, 7), np.float32))
+
+
+def test_agreements_add_up():
+    assert Agreement(2, 1, 0, 0.95, 0.1) + Agreement(1, 1, 1, 0.9, 0.2) == Agreement(3, 2, 1, 0.9, 0.2)

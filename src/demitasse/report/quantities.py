@@ -1,0 +1,64 @@
+"""Quantities as people read them: ``10.67 MB``, ``2.66 M``, ``8.1×``. Decimal units, as disks are sold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+__all__ = ["count", "decibel", "percent", "ratio", "shape", "size"]
+
+UNITS = ("", "k", "M", "G", "T", "P", "E")
+
+
+def scaled(value: float, digits: int) -> tuple[str, str]:
+    """The value in the largest unit that leaves at least 1, with at most ``digits`` significant digits."""
+    unit = 0
+    while abs(value) >= 999.5 and unit < len(UNITS) - 1:
+        value /= 1000
+        unit += 1
+    decimals = 0 if unit == 0 else max(0, digits - len(str(int(abs(value)))))
+    return f"{value:.{decimals}f}", UNITS[unit]
+
+
+def size(nbytes: int) -> str:
+    """Bytes: ``187 bytes``, ``7.0 KB``, ``10.67 MB``, ``548.3 MB``."""
+    text, unit = scaled(nbytes, 4 if nbytes >= 999_500 else 2)
+    return f"{text} {unit.upper()}B" if unit else f"{nbytes} bytes"
+
+
+def count(value: int) -> str:
+    """How many: ``420``, ``2.66 M``, ``137 M``."""
+    text, unit = scaled(value, 3)
+    return f"{text} {unit}" if unit else text
+
+
+def ratio(before: float, after: float) -> str:
+    """How many times smaller: ``8.1×``; empty where there is nothing to divide or nothing changed."""
+    if before <= 0 or after <= 0 or before == after:
+        return ""
+    times = before / after
+    return f"{times:.1f}×" if times < 100 else f"{times:.0f}×"
+
+
+def percent(part: float, whole: float) -> str:
+    """``90 %``: never 0 % for something nor 100 % for not everything."""
+    if not whole or not part:
+        return "0 %"
+    share = 100 * part / whole
+    if share < 1:
+        return f"{share:.1f} %" if share >= 0.1 else "< 0.1 %"
+    if share > 99 and part != whole:
+        return f"{math.floor(share * 10) / 10:.1f} %"
+    return f"{share:.0f} %"
+
+
+def decibel(value: float) -> str:
+    """``31.2 dB``; ``exact`` for no noise at all."""
+    if value == math.inf:
+        return "exact"
+    return "no signal" if value == -math.inf else f"{value:.1f} dB"
+
+
+def shape(dimensions: Sequence[int]) -> str:
+    """``64×3×3×3``."""
+    return "×".join(str(d) for d in dimensions) if dimensions else "scalar"

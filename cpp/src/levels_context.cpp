@@ -1,0 +1,234 @@
+#include "levels_context.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+namespace demitasse {
+
+namespace {
+
+constexpr std::int32_t expected_limit = (1 << 24) - 1;  // 1/4096 level
+constexpr std::int32_t factor_limit = (1 << 15) - 1;    // 1/1024
+constexpr std::int32_t mean_one = 1 << 14;
+
+std::int32_t mantissa_of(int scale) { return (scale & 1) ? 256 : 362; }
+int exponent_of(int scale) { return (scale + 1) / 2 - 13; }  // 25 stands for 1
+
+int floor_log2(std::uint32_t x) { return 31 - __builtin_clz(x); }
+
+}  // namespace
+
+int row_scale(const std::int32_t *levels, std::size_t columns) {
+    std::uint64_t sum = 0;
+    for (std::size_t c = 0; c < columns; ++c) sum += std::uint64_t(std::abs(levels[c]));
+    if (sum == 0) return 0;
+    const double mean = double(sum) / double(columns);
+    // Boundaries lie a quarter octave below each scale.
+    double bound = std::sqrt(std::sqrt(2.0)) / 4096 ;
+    int scale = 1;
+    while (scale < row_scales - 1 && mean >= bound) {
+        ++scale;
+        bound *= std::sqrt(2.0);
+    }
+    return scale;
+}
+
+BandWalk::BandWalk(const Layout &layout, const Combination &combination)
+    : columns_(layout.columns()), kernel_(layout.kernel()), channels_(layout.channels), combination_(combination) {
+    const std::int32_t kernel = std::int32_t(kernel_), width = std::int32_t(layout.kernel_w);
+    distances_.resize(kernel_);
+    for (std::int32_t position = 0; position < kernel; ++position) {
+        Distances &distances = distances_[std::size_t(position)];
+        distances.before = kernel > 1 ? kernel : 4;
+        distances.up = position >= width ? width : kernel > 1 ? 2 * kernel : 3;
+    }
+    margin_ = std::size_t(std::max(2 * kernel, 4));
+    levels_.assign((margin_ + columns_) * lanes, 0);
+    mean_.assign(columns_, mean_one);
+    factors_.assign(columns_, 0);
+    parts_[0].assign(columns_, 0);
+    parts_[1].assign(columns_, 0);
+}
+
+void BandWalk::begin(const std::uint8_t *scales) {
+    scale_sum_ = 0;
+    for (int lane = 0; lane < lanes; ++lane) {
+        const int scale = scales[lane];
+        mantissa_[lane] = scale ? mantissa_of(scale) : 0;
+        shift_[lane] = scale ? 6 - exponent_of(scale) : 0;
+        if (scale) {
+            const int up = exponent_of(scale) + 4;
+            scale_sum_ += up >= 0 ? mantissa_[lane] << up : std::max(mantissa_[lane] >> -up, 1);
+        }
+    }
+    std::vector<std::int64_t> position_mean(kernel_, 0);
+    std::int64_t total = 0;
+    for (std::size_t i = 0, c = 0; i < channels_; ++i) {
+        for (std::size_t k = 0; k < kernel_; ++k, ++c) position_mean[k] += mean_[c];
+    }
+    for (std::int64_t &sum : position_mean) total += sum;
+    const std::int64_t overall = total / std::int64_t(columns_) + 1;
+    for (std::int64_t &sum : position_mean) sum /= std::int64_t(channels_);
+    for (std::size_t i = 0, c = 0; i < channels_; ++i) {
+        std::int64_t channel_mean = 0;
+        for (std::size_t k = 0; k < kernel_; ++k) channel_mean += mean_[c + k];
+        channel_mean = channel_mean / std::int64_t(kernel_);
+        const std::int64_t ratio = std::min<std::int64_t>((channel_mean << 12) / overall, 1 << 20);
+        for (std::size_t k = 0; k < kernel_; ++k, ++c) {
+            const std::int64_t column = std::min<std::int64_t>(mean_[c] >> 4, factor_limit);
+            const std::int64_t product = std::min<std::int64_t>((position_mean[k] * ratio) >> 16, factor_limit);
+            const std::int64_t sum = combination_.column[0] * column + combination_.column[1] * product +
+                                     std::int64_t(combination_.column[2]) * 1024;
+            factors_[c] = std::int32_t(std::min<std::int64_t>(sum >> 12, factor_limit));
+            parts_[0][c] = std::int32_t(column);
+            parts_[1][c] = std::int32_t(product);
+        }
+    }
+}
+
+void BandWalk::contexts(std::size_t column, BandContexts &out) const {
+    const Distances &at = distances_[column % kernel_];
+    const std::int32_t *here = &levels_[(margin_ + column) * lanes];
+    const std::int32_t *neighbour[4] = {here - lanes, here - 2 * lanes, here - at.up * lanes, here - at.before * lanes};
+    for (int lane = 0; lane < lanes; ++lane) {
+        std::int32_t expected = (factors_[column] * mantissa_[lane]) >> shift_[lane];
+        std::int32_t lean = 0;
+        for (int i = 0; i < 4; ++i) {
+            const std::int32_t level = std::clamp(neighbour[i][lane], -magnitude_cap, magnitude_cap);
+            expected += combination_.neighbour[i] * std::abs(level);
+            lean += combination_.lean[i] * level;
+        }
+        expected = std::clamp(expected, 16, expected_limit);
+        const int e = floor_log2(std::uint32_t(expected));
+        const int quarter = (e >= 2 ? expected >> (e - 2) : expected << (2 - e)) & 3;
+        out.magnitude_class[lane] = std::min(4 * (e - 4) + quarter, classes - 1);
+        const std::int32_t strength = std::abs(lean);
+        const int amount = (strength >= expected >> 2) + (strength >= (expected >> 1) + (expected >> 2));
+        out.lean[lane] = lean < 0 ? -amount : amount;
+    }
+}
+
+void BandWalk::end() {
+    if (scale_sum_ == 0) return;
+    if (seen_ == 0) seen_ = scale_sum_;
+    const std::int64_t rate = (scale_sum_ << 16) / (seen_ + scale_sum_);
+    const std::int64_t gain = (rate << 26) / scale_sum_;
+    for (std::size_t c = 0; c < columns_; ++c) {
+        const std::int32_t *at = levels(c);
+        std::int64_t sum = 0;
+        for (int lane = 0; lane < lanes; ++lane) sum += std::min(std::abs(at[lane]), magnitude_cap);
+        const std::int64_t next = mean_[c] + ((sum * (gain >> 8)) >> 8 >> 16) - ((mean_[c] * rate) >> 16);
+        mean_[c] = std::int32_t(std::clamp<std::int64_t>(next, 0, 64 * mean_one));
+    }
+    seen_ = std::min(seen_ + scale_sum_, 15 * std::max(scale_sum_, seen_ / 15));
+}
+
+namespace {
+
+constexpr int fitted = Combination::neighbours + Combination::columns;
+
+struct Sample {
+    float magnitude[fitted];
+    float level[Combination::neighbours];
+    float target;
+};
+
+// Minimises x'Ax - 2b'x by coordinate descent, x >= 0 where wanted.
+void solve(const double (&a)[fitted][fitted], const double (&b)[fitted], int n, bool nonnegative, double (&x)[fitted]) {
+    for (int round = 0; round < 200; ++round) {
+        for (int i = 0; i < n; ++i) {
+            if (a[i][i] <= 0) continue;
+            double residual = b[i];
+            for (int j = 0; j < n; ++j) residual -= a[i][j] * x[j];
+            x[i] += residual / a[i][i];
+            if (nonnegative && x[i] < 0) x[i] = 0;
+        }
+    }
+}
+
+std::vector<Sample> draw_samples(const std::int32_t *levels, const Layout &layout, const std::vector<std::uint8_t> &scales) {
+    BandWalk walk(layout, Combination{});
+    const std::size_t columns = layout.columns(), bands = (layout.rows + lanes - 1) / lanes;
+    const std::size_t wanted = 40000 / lanes * lanes;
+    const std::size_t stride = std::max<std::size_t>(columns * bands / wanted, 1) | 1;
+    std::vector<Sample> out;
+    std::size_t next = stride / 2;
+    for (std::size_t band = 0; band < bands; ++band) {
+        const int rows = int(std::min<std::size_t>(lanes, layout.rows - band * lanes));
+        std::uint8_t scale[lanes] = {};
+        std::copy_n(&scales[band * lanes], rows, scale);
+        walk.begin(scale);
+        for (int lane = 0; lane < rows; ++lane) {
+            const std::int32_t *row = levels + (band * lanes + std::size_t(lane)) * columns;
+            for (std::size_t c = 0; c < columns; ++c) walk.levels(c)[lane] = row[c];
+        }
+        for (; next < columns; next += stride) {
+            const BandWalk::Distances &at = walk.distances(next % layout.kernel());
+            const std::int32_t *here = walk.levels(next);
+            for (int lane = 0; lane < rows; ++lane) {
+                if (!scale[lane]) continue;
+                const std::int32_t near[4] = {here[lane - lanes], here[lane - 2 * lanes], here[lane - at.up * lanes],
+                                              here[lane - at.before * lanes]};
+                Sample sample;
+                for (int i = 0; i < 4; ++i) {
+                    sample.level[i] = float(std::clamp(near[i], -magnitude_cap, magnitude_cap));
+                    sample.magnitude[i] = std::fabs(sample.level[i]);
+                }
+                const float row = float(walk.scale_mantissas()[lane]) / float(1 << walk.scale_shifts()[lane]) * 64.0f / 1024 / 256;
+                for (int i = 0; i < 2; ++i) sample.magnitude[4 + i] = row * float(walk.column_parts(i)[next]);
+                sample.magnitude[6] = row * 1024;
+                sample.target = float(std::clamp(here[lane], -magnitude_cap, magnitude_cap));
+                out.push_back(sample);
+            }
+        }
+        next -= columns;
+        walk.end();
+    }
+    return out;
+}
+
+}  // namespace
+
+Combination fit_combination(const std::int32_t *levels, const Layout &layout, const std::vector<std::uint8_t> &scales) {
+    const std::vector<Sample> samples = draw_samples(levels, layout, scales);
+    Combination out;
+    if (samples.empty()) return out;
+    double x[fitted] = {0.05, 0.05, 0.05, 0.05, 0.3, 0.3, 0.2}, lean[fitted] = {};
+    // Squared errors count in relation to the expectation: reweighted least squares.
+    for (int round = 0; round < 4; ++round) {
+        double a[fitted][fitted] = {}, b[fitted] = {}, c[fitted][fitted] = {}, d[fitted] = {};
+        for (const Sample &sample : samples) {
+            double expected = 1e-3;
+            for (int i = 0; i < fitted; ++i) expected += x[i] * sample.magnitude[i];
+            const double weight = 1 / (expected * expected + 0.02 * expected), target = std::fabs(double(sample.target));
+            for (int i = 0; i < fitted; ++i) {
+                for (int j = 0; j <= i; ++j) a[i][j] += weight * sample.magnitude[i] * sample.magnitude[j];
+                b[i] += weight * sample.magnitude[i] * target;
+            }
+            for (int i = 0; i < 4; ++i) {
+                for (int j = 0; j <= i; ++j) c[i][j] += weight * sample.level[i] * sample.level[j];
+                d[i] += weight * sample.level[i] * sample.target;
+            }
+        }
+        for (int i = 0; i < fitted; ++i) {
+            a[i][i] *= 1.0001;
+            for (int j = 0; j < i; ++j) {
+                a[j][i] = a[i][j];
+                c[j][i] = c[i][j];
+            }
+        }
+        solve(a, b, fitted, true, x);
+        if (round == 3) solve(c, d, 4, false, lean);
+    }
+    const auto fixed = [](double value) { return std::int32_t(std::clamp(std::floor(value * 4096 + 0.5), -8191.0, 8191.0)); };
+    for (int i = 0; i < 4; ++i) {
+        out.neighbour[i] = fixed(x[i]);
+        out.lean[i] = fixed(lean[i]);
+    }
+    for (int i = 0; i < 3; ++i) out.column[i] = fixed(x[4 + i]);
+    return out;
+}
+
+}  // namespace demitasse

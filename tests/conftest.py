@@ -1,4 +1,4 @@
-"""Where the real models and the reference data are: in ``shared`` beside the checkout; tests that need them skip without."""
+"""Where real models and reference data are: in ``shared`` beside the checkout; without it, tests of them skip."""
 
 from pathlib import Path
 

@@ -78,9 +78,9 @@ def tensor_error(layer: str, index: int, original: Tensor, candidate: Tensor) ->
     signal = noise = largest = 0.0
     for a, b in blocks(original.array(), candidate.array()):
         with np.errstate(over="ignore", invalid="ignore"):
-            wide = np.float64 if a.dtype == np.float64 else np.float32
-            values = a.astype(wide, copy=False)
-            difference = b.astype(wide, copy=False) - values
+            wide: type[np.floating[Any]] = np.float64 if a.dtype == np.float64 else np.float32
+            values: npt.NDArray[Any] = a.astype(wide, copy=False)
+            difference: npt.NDArray[Any] = b.astype(wide, copy=False) - values
             squares = float(np.vdot(difference, difference))
             if not math.isfinite(squares):
                 same = (a == b) | (np.isnan(a) & np.isnan(b))

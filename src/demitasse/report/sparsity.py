@@ -81,7 +81,7 @@ def sparsity(values: npt.NDArray[Any], groups: int = 1, threads: int = 1) -> Spa
     for group, found, some in looked:
         nonzero += found
         used[group] |= some
-    by_column = used.reshape(groups * columns, -1).any(axis=1)
+    by_column: npt.NDArray[np.bool_] = used.reshape(groups * columns, -1).max(axis=1)
     return Sparsity(values.size, values.size - nonzero, rows, by_column)
 
 

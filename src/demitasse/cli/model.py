@@ -1,0 +1,115 @@
+"""Which files a command was given, told by looking into them, and under which name something may be written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from demitasse.codec.container import is_container
+from demitasse.errors import FileError, OptionError
+
+__all__ = ["Source", "check_output", "form", "source"]
+
+Content = Literal["text", "weights", "demi"]
+Form = Literal["demi", "folder"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A network's files: a prototxt, with or without a caffemodel, or one ``.demi``."""
+
+    prototxt: Path | None = None
+    caffemodel: Path | None = None
+    demi: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Those that are there."""
+        return tuple(path for path in (self.prototxt, self.caffemodel, self.demi) if path is not None)
+
+    @property
+    def bytes(self) -> int:
+        """Size of what holds the weights (of the prototxt, if there are none), as it lies on the disk."""
+        return self.files[-1].stat().st_size
+
+    def __str__(self) -> str:
+        return str(self.files[-1])
+
+
+def source(paths: Sequence[Path], *, weights: bool = True) -> Source:
+    """The files of ``DEPLOY MODEL`` or ``FILE.demi``. ``weights``: a prototxt alone is not enough.
+
+    OptionError says what is missing or in the wrong order, FileError what is no file that can be read.
+    """
+    kinds = [content(path) for path in paths]
+    match kinds:
+        case ["demi"]:
+            return Source(demi=paths[0])
+        case ["text", "weights"]:
+            return Source(prototxt=paths[0], caffemodel=paths[1])
+        case ["text"] if not weights:
+            return Source(prototxt=paths[0])
+        case ["text"]:
+            raise OptionError(f"{paths[0]} says what the network is; its weights are missing: give DEPLOY MODEL")
+        case ["weights"]:
+            raise OptionError(f"{paths[0]} holds weights; the prototxt is missing: give DEPLOY MODEL")
+        case ["weights", "text"]:
+            raise OptionError(f"{paths[0]} holds weights and {paths[1]} is a prototxt: DEPLOY comes first, then MODEL")
+        case ["text", "text"]:
+            raise OptionError(f"{paths[1]} is a text, not weights: give DEPLOY MODEL")
+        case ["weights", "weights"]:
+            raise OptionError(f"{paths[0]} is not a prototxt: give DEPLOY MODEL")
+        case [_, _]:
+            raise OptionError("a .demi holds the whole network: give it alone")
+    raise OptionError(f"{len(paths)} files given: a network is DEPLOY MODEL, or one FILE.demi")
+
+
+def content(path: Path) -> Content:
+    """What a file seems to be, by its first bytes. FileError if it is none, is empty or cannot be read."""
+    if path.is_dir():
+        raise FileError(f"{path}: is a folder; name the file in it")
+    try:
+        with path.open("rb") as file:
+            start = file.read(4096)
+    except OSError as error:
+        raise FileError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+    if not start:
+        raise FileError(f"{path}: is empty")
+    if is_container(path) or path.suffix.lower() == ".demi":
+        return "demi"
+    control = sum(byte < 32 and byte not in b"\t\n\r\f\v" for byte in start)
+    return "weights" if control > len(start) // 100 else "text"
+
+
+def form(output: str) -> Form:
+    """What the output's name asks for. OptionError names what there is, for a name that asks for something else."""
+    suffix = Path(output).suffix.lower()
+    if output.endswith(("/", os.sep)) or Path(output).is_dir():
+        return "folder"
+    if suffix == ".demi":
+        return "demi"
+    if suffix in ("", "."):
+        return "folder"
+    if suffix in (".prototxt", ".caffemodel"):
+        raise OptionError(f"{output}: name a folder for the prototxt and the caffemodel, such as out/")
+    raise OptionError(f"{output}: cannot write {suffix} files; -o takes NAME.demi, or a folder for plain Caffe files")
+
+
+def check_output(targets: Sequence[Path], given: Source) -> None:
+    """OptionError if something would be written over an input, FileError if it cannot be written at all."""
+    for target in targets:
+        for path in given.files:
+            if target.exists() and target.samefile(path):
+                raise OptionError(f"{target} is an input: inputs are never changed, choose another name")
+        if target.is_dir():
+            raise FileError(f"{target}: is a folder")
+        folder = target.parent
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        if not folder.is_dir():
+            raise FileError(f"{folder}: is not a folder")
+        if not os.access(folder, os.W_OK):
+            raise FileError(f"{target}: cannot be written: permission denied in {folder}")

@@ -1,0 +1,61 @@
+"""What to feed a network: pictures where it wants pictures, something sensible everywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from demitasse.errors import NetError
+from demitasse.evaluate.pictures import Picture
+from demitasse.evaluate.preprocessing import Preprocessing
+
+__all__ = ["feeds", "picture_shape"]
+
+Shape = tuple[int, ...]
+
+
+def picture_shape(inputs: Mapping[str, Shape]) -> Shape:
+    """The shape of the first four-dimensional input, as a batch of one. NetError if there is none."""
+    for shape in inputs.values():
+        if len(shape) == 4 and all(size > 0 for size in shape[1:]):
+            return (1, *shape[1:])
+    known = ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in inputs.items())
+    raise NetError(f"the network has no input for pictures ({known or 'it declares no inputs'})")
+
+
+def feeds(
+    inputs: Mapping[str, Shape], pictures: Sequence[tuple[str, Picture]], prepare: Preprocessing, batch: int = 1
+) -> list[dict[str, npt.NDArray[np.float32]]]:
+    """One set of inputs for each picture, the picture repeated to fill a batch.
+
+    Further picture inputs get the pictures that follow. ``im_info`` (Faster R-CNN) is height, width and scale 1,
+    ``rois`` the whole picture and its quarters, all else normal noise that depends on the picture's number only.
+    """
+    _, _, height, width = picture_shape(inputs)
+    out = []
+    for i in range(len(pictures)):
+        feed: dict[str, npt.NDArray[np.float32]] = {}
+        ordinal = i
+        for name, shape in inputs.items():
+            if len(shape) == 4 and all(size > 0 for size in shape[1:]):
+                one = prepare(pictures[ordinal % len(pictures)][1], (1, *shape[1:]))
+                feed[name] = np.repeat(one, batch, axis=0)
+                ordinal += 1
+            elif name == "im_info":
+                feed[name] = np.array([[height, width, 1][: shape[-1]]], np.float32)
+            elif name == "rois":
+                feed[name] = regions(height, width)
+            else:
+                noise = np.random.default_rng(i).standard_normal(shape or (1,))
+                feed[name] = noise.astype(np.float32)
+        out.append(feed)
+    return out
+
+
+def regions(height: int, width: int) -> npt.NDArray[np.float32]:
+    """The whole picture and its quarters, as rows (0, left, top, right, bottom)."""
+    halves = [(0, 0, 1, 1), (0, 0, 0.5, 0.5), (0.5, 0, 1, 0.5), (0, 0.5, 0.5, 1), (0.5, 0.5, 1, 1)]
+    corners = np.array(halves) * [width - 1, height - 1, width - 1, height - 1]
+    return np.hstack([np.zeros((len(halves), 1)), corners]).astype(np.float32)

@@ -1,0 +1,64 @@
+"""Where to measure: which layers' outputs say whether two networks compute the same thing.
+
+The outputs that nothing reads, and what the last decision is made from: probabilities hide how far the logits are
+apart, and a list of boxes hides everything below its threshold. So a Softmax is judged by its winners and measured at
+its input, a DetectionOutput by its boxes and measured at the locations and scores that it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from demitasse.evaluate.outputs import Kind
+from demitasse.net import Layer
+
+__all__ = ["Probe", "probes"]
+
+TRAINING = ("Loss", "Accuracy")
+"""Ends of the names of types that judge an output in training, and that no runtime needs."""
+
+SOURCES = frozenset(
+    {"Input", "Data", "ImageData", "HDF5Data", "MemoryData", "WindowData", "DummyData", "AnnotatedData"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One layer whose output is compared, and how."""
+
+    layer: str
+    kind: Kind
+
+
+def probes(layers: Sequence[Layer]) -> tuple[Probe, ...]:
+    """For the layers of one phase in order. Empty for a network that computes nothing."""
+    writer: dict[str, Layer] = {}
+    sources: dict[int, list[Layer]] = {}
+    read: set[int] = set()
+    for layer in layers:
+        sources[id(layer)] = [writer[name] for name in layer.inputs if name in writer]
+        if not judges(layer):
+            read.update(id(before) for before in sources[id(layer)])
+        writer.update(dict.fromkeys(layer.outputs, layer))
+    found: dict[str, Probe] = {}
+    for layer in layers:
+        if id(layer) in read or layer.type in SOURCES or judges(layer) or not layer.outputs:
+            continue
+        for probe in measured_at(layer, sources[id(layer)]):
+            found.setdefault(probe.layer, probe)
+    return tuple(found.values())
+
+
+def judges(layer: Layer) -> bool:
+    """Whether the layer only tells a trainer how good its inputs are."""
+    return layer.type.endswith(TRAINING)
+
+
+def measured_at(layer: Layer, sources: Sequence[Layer]) -> list[Probe]:
+    """The probes for one output."""
+    if layer.type == "Softmax":
+        return [Probe(layer.name, "classes"), *(Probe(before.name, "values") for before in sources[:1])]
+    if layer.type == "DetectionOutput":
+        return [Probe(layer.name, "detections"), *(Probe(before.name, "values") for before in sources[:2])]
+    return [Probe(layer.name, "values")]

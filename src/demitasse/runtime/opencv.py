@@ -80,7 +80,8 @@ def run_files(
 ) -> list[dict[str, npt.NDArray[np.float32]]]:
     """Run plain Caffe files on each set of inputs (blob name → array), in another process.
 
-    ``outputs`` are names of layers; empty: the layers that nothing reads. ``threads`` 0 leaves the choice to OpenCV,
+    ``outputs`` are names of layers, those that OpenCV has done away with are left out; if none is left, the layers
+    that nothing reads. ``threads`` 0 leaves the choice to OpenCV,
     ``timeout`` is in seconds. NetError if OpenCV refuses the network, crashes on it or takes longer.
     """
     if not have_opencv():

@@ -27,7 +27,8 @@ def main(folder: Path) -> int:
     try:
         net = cv2.dnn.readNetFromCaffe(job["prototxt"], job["caffemodel"])
         doing = "run"
-        names = job["outputs"] or list(net.getUnconnectedOutLayersNames())
+        known = set(net.getLayerNames())
+        names = [name for name in job["outputs"] if name in known] or list(net.getUnconnectedOutLayersNames())
         for i, inputs in enumerate(job["inputs"]):
             for j, name in enumerate(inputs):
                 net.setInput(np.load(folder / f"input-{i}-{j}.npy"), name)

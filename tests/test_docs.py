@@ -1,0 +1,64 @@
+"""What the documentation shows is run: Python blocks, and lines of console blocks that start with ``$ demitasse``.
+
+Commands run in a folder with a small network, for their exit status: the figures beside them are of another model.
+A line ``[exit status 1]`` after a command's output says that it is meant to fail.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from demitasse.cli import main
+from networks import small_detector
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, *kinds: str) -> list[tuple[str, str]]:
+    return [(kind, text) for kind, text in FENCE.findall(page.read_text(encoding="utf-8")) if kind in kinds]
+
+
+def commands(text: str) -> list[tuple[list[str], int]]:
+    """Every ``$ demitasse …`` of a block with the exit status that it should have."""
+    found: list[tuple[list[str], int]] = []
+    for line in text.splitlines():
+        if line.startswith("$ demitasse"):
+            found.append((shlex.split(line, comments=True)[2:], 0))
+        elif (status := re.fullmatch(r"\[exit status (\d+)\]", line.strip())) and found:
+            found[-1] = (found[-1][0], int(status[1]))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("cv2")
+    examples = blocks(page, "console", "python")
+    if not examples:
+        pytest.skip("no examples")
+    small_detector(tmp_path / "deploy.prototxt", tmp_path / "face.caffemodel")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for kind, text in examples:
+        if kind == "python":
+            exec(compile(text, str(page), "exec"), names)
+        for arguments, status in commands(text):
+            assert main(arguments) == status, f"demitasse {shlex.join(arguments)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_programs_of_the_project_exist(page: Path) -> None:
+    for name in re.findall(r"`((?:scripts|examples|cpp|src)/[\w./-]+)`", page.read_text(encoding="utf-8")):
+        assert (ROOT / name).exists(), f"{page.name} speaks of {name}"

@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+
+Buffer = bytes | bytearray | memoryview | npt.NDArray[Any]
 
 def dequantize(
     levels: npt.NDArray[np.int32], steps: npt.NDArray[np.float32], trellis: bool, shifts: npt.NDArray[np.float32]
@@ -33,3 +37,10 @@ def decode_levels_to_float(
     arrays: Sequence[npt.NDArray[np.float32]],
 ) -> None: ...
 def level_bits(levels: npt.NDArray[np.int32], shape: tuple[int, int, int, int], trellis: bool) -> float: ...
+
+class LosslessError(ValueError): ...
+
+def crc32c(data: Buffer, seed: int = 0) -> int: ...
+def encode_lossless(element: int, arrays: list[npt.NDArray[Any]]) -> bytes: ...
+def decode_lossless(element: int, data: Buffer, arrays: list[npt.NDArray[Any]]) -> None: ...
+def distinct_values(values: Buffer, limit: int) -> bytes: ...

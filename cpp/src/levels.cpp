@@ -1,10 +1,11 @@
 #include "demitasse/levels.hpp"
 
 #include <cstdlib>
+#include <cstring>
 
 #include "levels_mixing.hpp"
 #include "levels_tables.hpp"
-#include "levels_trellis.hpp"
+#include "demitasse/trellis.hpp"
 
 namespace demitasse {
 
@@ -46,35 +47,59 @@ std::vector<std::uint8_t> encode_levels(const std::vector<LevelTensor> &tensors,
         }
     }
     if (coder == LevelCoder::automatic) coder = choose_coder(tensors);
-    if (coder == LevelCoder::tables && tensors.size() != 1)
-        throw std::invalid_argument("the table coder takes one tensor a stream");
     std::vector<std::uint8_t> out{std::uint8_t(coder)};
-    if (coder == LevelCoder::tables) encode_tables(tensors[0], out);
+    if (coder == LevelCoder::tables) encode_tables(tensors, out);
     else encode_mixing(tensors, out);
     return out;
 }
 
-void decode_levels(const std::uint8_t *data, std::size_t size, const std::vector<Layout> &layouts,
-                   const std::vector<std::int32_t *> &outputs) {
+namespace {
+
+// Levels of tensor i go to levels[i], or its weights to weights[i].
+void decode(const std::uint8_t *data, std::size_t size, const std::vector<Layout> &layouts, DecodeBand path,
+            const std::vector<std::int32_t *> &levels, const std::vector<float *> &weights,
+            const std::vector<Reconstruction> &how) {
     if (size == 0) throw LevelsError("an empty stream of levels");
     const LevelCoder coder = LevelCoder(data[0]);
-    if (coder == LevelCoder::mixing) {
-        decode_mixing(data + 1, size - 1, layouts, outputs);
-    } else if (coder == LevelCoder::tables && layouts.size() == 1) {
-        decode_tables(data + 1, size - 1, layouts[0], outputs[0]);
-    } else {
-        throw LevelsError("a stream of levels of an unknown kind");
+    if (coder != LevelCoder::mixing && coder != LevelCoder::tables) throw LevelsError("a stream of levels of an unknown kind");
+    if (coder == LevelCoder::tables) {
+        std::vector<TableOutput> outputs;
+        for (std::size_t i = 0; i < layouts.size(); ++i)
+            outputs.push_back(weights.empty() ? TableOutput{levels[i], nullptr, {}, path} : TableOutput{nullptr, weights[i], how[i], path});
+        return decode_tables(data + 1, size - 1, layouts, outputs);
     }
+    if (weights.empty()) return decode_mixing(data + 1, size - 1, layouts, levels);
+    std::vector<std::vector<std::int32_t>> own;
+    std::vector<std::int32_t *> pointers;
+    for (const Layout &layout : layouts) own.emplace_back(layout.size());
+    for (std::vector<std::int32_t> &tensor : own) pointers.push_back(tensor.data());
+    decode_mixing(data + 1, size - 1, layouts, pointers);
+    for (std::size_t i = 0; i < layouts.size(); ++i) reconstruct(pointers[i], layouts[i], how[i], weights[i]);
+}
+
+DecodeBand path_named(const char *name) {
+    for (const BandPath &path : band_paths())
+        if (!name || std::strcmp(path.name, name) == 0) return path.decode;
+    throw std::invalid_argument("this machine has no such path");
+}
+
+}  // namespace
+
+std::vector<const char *> decode_paths() {
+    std::vector<const char *> out;
+    for (const BandPath &path : band_paths()) out.push_back(path.name);
+    return out;
+}
+
+void decode_levels(const std::uint8_t *data, std::size_t size, const std::vector<Layout> &layouts,
+                   const std::vector<std::int32_t *> &outputs, const char *path) {
+    decode(data, size, layouts, path_named(path), outputs, {}, {});
 }
 
 void decode_levels_to_float(const std::uint8_t *data, std::size_t size, const std::vector<Layout> &layouts,
-                            const std::vector<Reconstruction> &reconstructions, const std::vector<float *> &outputs) {
-    std::vector<std::vector<std::int32_t>> levels;
-    std::vector<std::int32_t *> pointers;
-    for (const Layout &layout : layouts) levels.emplace_back(layout.size());
-    for (std::vector<std::int32_t> &tensor : levels) pointers.push_back(tensor.data());
-    decode_levels(data, size, layouts, pointers);
-    for (std::size_t i = 0; i < layouts.size(); ++i) reconstruct(levels[i].data(), layouts[i], reconstructions[i], outputs[i]);
+                            const std::vector<Reconstruction> &reconstructions, const std::vector<float *> &outputs,
+                            const char *path) {
+    decode(data, size, layouts, path_named(path), {}, outputs, reconstructions);
 }
 
 }  // namespace demitasse

@@ -112,17 +112,17 @@ void BandWalk::contexts(std::size_t column, BandContexts &out) const {
 
 void BandWalk::end() {
     if (scale_sum_ == 0) return;
-    if (seen_ == 0) seen_ = scale_sum_;
+    if (seen_ == 0) seen_ = scale_sum_ / 2;
     const std::int64_t rate = (scale_sum_ << 16) / (seen_ + scale_sum_);
     const std::int64_t gain = (rate << 26) / scale_sum_;
     for (std::size_t c = 0; c < columns_; ++c) {
         const std::int32_t *at = levels(c);
         std::int64_t sum = 0;
         for (int lane = 0; lane < lanes; ++lane) sum += std::min(std::abs(at[lane]), magnitude_cap);
-        const std::int64_t next = mean_[c] + ((sum * (gain >> 8)) >> 8 >> 16) - ((mean_[c] * rate) >> 16);
+        const std::int64_t next = mean_[c] + ((sum * gain) >> 16) - ((mean_[c] * rate) >> 16);
         mean_[c] = std::int32_t(std::clamp<std::int64_t>(next, 0, 64 * mean_one));
     }
-    seen_ = std::min(seen_ + scale_sum_, 15 * std::max(scale_sum_, seen_ / 15));
+    seen_ = std::min(seen_ + scale_sum_, 31 * std::max(scale_sum_, seen_ / 31));
 }
 
 namespace {
@@ -202,7 +202,7 @@ Combination fit_combination(const std::int32_t *levels, const Layout &layout, co
         for (const Sample &sample : samples) {
             double expected = 1e-3;
             for (int i = 0; i < fitted; ++i) expected += x[i] * sample.magnitude[i];
-            const double weight = 1 / (expected * expected + 0.02 * expected), target = std::fabs(double(sample.target));
+            const double weight = 1 / (expected * expected + 0.5 * expected), target = std::fabs(double(sample.target));
             for (int i = 0; i < fitted; ++i) {
                 for (int j = 0; j <= i; ++j) a[i][j] += weight * sample.magnitude[i] * sample.magnitude[j];
                 b[i] += weight * sample.magnitude[i] * target;

@@ -62,6 +62,7 @@ class BandWalk {
     const std::int32_t *column_parts(int part) const { return parts_[part].data(); }
     const std::int32_t *scale_mantissas() const { return mantissa_; }
     const std::int32_t *scale_shifts() const { return shift_; }
+    const Combination &combination() const { return combination_; }
     std::size_t columns() const { return columns_; }
     std::size_t kernel() const { return kernel_; }
 

@@ -7,7 +7,7 @@
 
 #include "demitasse/binary_coder.hpp"
 #include "demitasse/logistic.hpp"
-#include "levels_trellis.hpp"
+#include "demitasse/trellis.hpp"
 
 namespace demitasse {
 

@@ -7,15 +7,15 @@
 #include <cstring>
 #include <memory>
 
+#include "levels_band.hpp"
 #include "levels_context.hpp"
+#include "levels_split.hpp"
 #include "levels_statistics.hpp"
-#include "levels_trellis.hpp"
+#include "demitasse/trellis.hpp"
 
 namespace demitasse {
 
 namespace {
-
-constexpr std::uint32_t lane_low = 1u << 16;  // a lane's state lies in [2^16, 2^32)
 
 // What stands before the rANS words of a stream, but for the tables.
 struct Side {
@@ -62,23 +62,6 @@ class SideCoder {
     AdaptiveBit dead_, same_, lower_, more_[8];
 };
 
-// A level as the tables see it: the sign folded by the lean, low bits split off, the far ones escaped.
-struct Split {
-    int symbol;
-    std::uint32_t low;
-};
-
-inline Split split_level(std::int32_t folded, int bits) {
-    const std::int32_t half = (1 << bits) >> 1, shifted = folded + half;
-    const std::int32_t q = shifted >> bits;
-    if (q < -table_reach || q > table_reach) return {escape_symbol, 0};
-    return {q + table_reach, std::uint32_t(shifted & ((1 << bits) - 1))};
-}
-
-inline std::int32_t join_level(int symbol, std::uint32_t low, int bits) {
-    return (symbol - table_reach) * (1 << bits) + std::int32_t(low) - ((1 << bits) >> 1);
-}
-
 // Escapes stand in the binary coder's part of the stream, in coding order: sign, then magnitude beyond 7 << bits.
 struct EscapeModel {
     AdaptiveBit sign;
@@ -101,9 +84,14 @@ std::vector<std::uint8_t> find_scales(const std::int32_t *levels, const Layout &
     return out;
 }
 
-int lean_strength(std::int32_t lean) { return lean < 0 ? -lean : lean; }
+struct Visit {
+    std::size_t index;  // of the weight in the tensor
+    int quantiser, magnitude_class, lean;
+    std::int32_t level;
+    bool live;  // its row is not all zero
+};
 
-// Calls at(band, column, lane, context, bits, folded level, class, lean) for every weight of a live row, in coding order.
+// Calls at(Visit) for every weight, in coding order.
 template <class At>
 void visit(const std::int32_t *levels, const Layout &layout, const Side &side, At at) {
     BandWalk walk(layout, side.combination);
@@ -118,12 +106,13 @@ void visit(const std::int32_t *levels, const Layout &layout, const Side &side, A
         for (std::size_t c = 0; c < columns; ++c) {
             walk.contexts(c, contexts);
             for (int lane = 0; lane < rows; ++lane) {
-                const std::int32_t level = levels[(band * lanes + std::size_t(lane)) * columns + c];
+                const std::size_t index = (band * lanes + std::size_t(lane)) * columns + c;
                 const int quantiser = layout.trellis ? trellis_quantiser(state[lane]) : 0;
-                if (layout.trellis) state[lane] = trellis_next(state[lane], level);
-                walk.levels(c)[lane] = level;
-                at(band, c, lane, quantiser, contexts.magnitude_class[lane], contexts.lean[lane], level, scale[lane] != 0);
+                if (layout.trellis) state[lane] = trellis_next(state[lane], levels[index]);
+                walk.levels(c)[lane] = levels[index];
+                at(Visit{index, quantiser, contexts.magnitude_class[lane], contexts.lean[lane], levels[index], scale[lane] != 0});
             }
+            for (int lane = rows; lane < lanes; ++lane) walk.levels(c)[lane] = 0;
         }
         walk.end();
     }
@@ -179,151 +168,193 @@ struct LaneEncoder {
         }
         x = ((x / frequency) << bits) + x % frequency + start;
     }
+
+    // Everything backwards: rANS is a stack.
+    void put_tensor(const std::vector<Symbol> &symbols, const Layout &layout, const std::vector<StartTable> &starts) {
+        const std::size_t columns = layout.columns(), bands = (layout.rows + lanes - 1) / lanes;
+        for (std::size_t band = bands; band-- > 0;) {
+            const int rows = int(std::min<std::size_t>(lanes, layout.rows - band * lanes));
+            for (std::size_t c = columns; c-- > 0;) {
+                const Symbol *at = &symbols[band * lanes * columns + c * std::size_t(rows)];
+                for (int lane = rows; lane-- > 0;)
+                    if (at[lane].bits) put(lane, at[lane].low, 1, at[lane].bits);
+                for (int lane = rows; lane-- > 0;) {
+                    if (at[lane].context == zero_context) continue;
+                    const StartTable &table = starts[at[lane].context];
+                    const std::uint32_t start = std::uint32_t(table[at[lane].symbol]);
+                    put(lane, start, std::uint32_t(table[at[lane].symbol + 1u]) - start, table_bits);
+                }
+            }
+        }
+    }
+
+    void write(std::vector<std::uint8_t> &out) const {
+        for (std::uint32_t x : state) put32(out, x);
+        for (std::size_t i = words.size(); i-- > 0;) {
+            out.push_back(std::uint8_t(words[i]));
+            out.push_back(std::uint8_t(words[i] >> 8));
+        }
+    }
+};
+
+LaneTables make_lane_tables(const TreeTables &tables) {
+    LaneTables out;
+    out.below.resize(std::size_t(table_contexts + 1) * table_symbols);
+    out.packed.resize(std::size_t(table_contexts + 1) * table_symbols);
+    for (int context = 0; context <= table_contexts; ++context) {
+        StartTable starts;
+        if (context == zero_context) {
+            std::fill(starts.begin(), starts.begin() + table_reach + 1, 0);
+            std::fill(starts.begin() + table_reach + 1, starts.end(), 1 << table_bits);
+        } else {
+            symbol_starts(tables.row(context), starts.data());
+        }
+        for (int symbol = 0; symbol < table_symbols; ++symbol) {
+            const std::size_t at = std::size_t(context) * table_symbols + std::size_t(symbol);
+            const std::int32_t start = starts[std::size_t(symbol)];
+            out.below[at] = std::int16_t(start - 1);
+            out.packed[at] = std::uint32_t(start) | std::uint32_t(starts[std::size_t(symbol) + 1] - start) << 16;
+        }
+    }
+    return out;
+}
+
+class LaneDecoder {
+  public:
+    LaneDecoder(const std::uint8_t *next, const std::uint8_t *end, const LaneTables &tables, BinaryDecoder &coder)
+        : coder_(coder) {
+        for (std::uint32_t &x : band_.state) {
+            x = get32(next);
+            next += 4;
+            if (x < lane_low) throw LevelsError("a lane starts below its range: the stream is damaged");
+        }
+        band_.next = next;
+        band_.end = end;
+        band_.tables = &tables;
+        band_.escape = [](void *self, int bits) {
+            LaneDecoder &decoder = *static_cast<LaneDecoder *>(self);
+            return decoder.escapes_.code(decoder.coder_, 0, bits);
+        };
+        band_.escape_source = this;
+    }
+    LaneDecoder(const LaneDecoder &) = delete;
+    LaneDecoder &operator=(const LaneDecoder &) = delete;
+
+    void run(const Layout &layout, const Side &side, const TableOutput &output) {
+        BandWalk walk(layout, side.combination);
+        const std::size_t columns = layout.columns(), bands = (layout.rows + lanes - 1) / lanes;
+        std::vector<float> weights(output.weights ? columns * lanes : 0);
+        band_.walk = &walk;
+        band_.trellis = layout.trellis;
+        band_.weights = output.weights ? weights.data() : nullptr;
+        std::fill(std::begin(band_.shifts), std::end(band_.shifts), 0.0f);
+        if (output.weights) std::copy_n(output.how.shifts, 3, band_.shifts + 1);
+        for (std::size_t band = 0; band < bands; ++band) {
+            const int rows = int(std::min<std::size_t>(lanes, layout.rows - band * lanes));
+            std::fill(std::begin(band_.scale), std::end(band_.scale), std::uint8_t(0));
+            std::fill(std::begin(band_.step), std::end(band_.step), 0.0f);
+            std::fill(std::begin(band_.trellis_state), std::end(band_.trellis_state), 0);
+            std::copy_n(&side.scales[band * lanes], rows, band_.scale);
+            for (int lane = 0; lane < rows && output.weights; ++lane)
+                band_.step[lane] = output.how.steps[output.how.step_per_row ? band * lanes + std::size_t(lane) : 0];
+            walk.begin(band_.scale);
+            std::size_t column = output.path(band_, 0);
+            if (column < columns) column = decode_band_plain(band_, column);
+            if (coder_.overrun()) throw LevelsError("the stream ends before its levels do");
+            walk.end();
+            const std::size_t start = band * lanes * columns;
+            if (output.levels) untangle(walk.levels(0), columns, rows, output.levels + start);
+            if (output.weights) untangle(weights.data(), columns, rows, output.weights + start);
+        }
+    }
+
+    void finish() const {
+        if (band_.next != band_.end) throw LevelsError("bytes are left over after the last level");
+        for (std::uint32_t x : band_.state)
+            if (x != lane_low) throw LevelsError("a lane ends in the wrong state: the stream is damaged");
+    }
+
+  private:
+    template <class T>
+    static void untangle(const T *band, std::size_t columns, int rows, T *out) {
+        constexpr std::size_t tile = 64;
+        for (std::size_t first = 0; first < columns; first += tile) {
+            const std::size_t last = std::min(first + tile, columns);
+            for (int lane = 0; lane < rows; ++lane) {
+                T *row = out + std::size_t(lane) * columns;
+                for (std::size_t c = first; c < last; ++c) row[c] = band[c * lanes + std::size_t(lane)];
+            }
+        }
+    }
+
+    BandDecoder band_{};
+    BinaryDecoder &coder_;
+    EscapeModel escapes_;
 };
 
 }  // namespace
 
-void encode_tables(const LevelTensor &tensor, std::vector<std::uint8_t> &out) {
-    const Layout &layout = tensor.layout;
-    const int quantisers = layout.trellis ? 2 : 1;
+void encode_tables(const std::vector<LevelTensor> &tensors, std::vector<std::uint8_t> &out) {
     std::vector<std::uint8_t> head;
     BinaryEncoder coder(head);
-    Side side{{}, find_scales(tensor.levels, layout)};
-    side.combination = fit_combination(tensor.levels, layout, side.scales);
-    SideCoder<BinaryEncoder>(coder).run(side);
-
+    SideCoder<BinaryEncoder> side_coder(coder);
     SymbolCounts counts;
-    std::vector<Symbol> symbols(layout.size());
+    std::vector<std::vector<Symbol>> symbols;
     std::vector<std::pair<std::int32_t, int>> escapes;
-    std::size_t n = 0;
-    visit(tensor.levels, layout, side,
-          [&](std::size_t, std::size_t, int, int quantiser, int magnitude_class, int lean, std::int32_t level, bool live) {
-              if (!live) {
-                  symbols[n++] = {std::uint16_t(zero_context), 0, 0, 0};
-                  return;
-              }
-              const int bits = split_bits(magnitude_class), context = table_context(quantiser, lean_strength(lean), magnitude_class);
-              const std::int32_t folded = lean < 0 ? -level : level;
-              const Split split = split_level(folded, bits);
-              symbols[n++] = {std::uint16_t(context), std::uint8_t(split.symbol), std::uint8_t(bits), split.low};
-              ++counts.row(context)[split.symbol];
-              if (split.symbol == escape_symbol) escapes.emplace_back(folded, bits);
-          });
+    int quantisers = 1;
+    for (const LevelTensor &tensor : tensors) {
+        const Layout &layout = tensor.layout;
+        if (layout.trellis) quantisers = 2;
+        Side side{{}, find_scales(tensor.levels, layout)};
+        side.combination = fit_combination(tensor.levels, layout, side.scales);
+        side_coder.run(side);
+        std::vector<Symbol> &list = symbols.emplace_back();
+        list.reserve(layout.size());
+        visit(tensor.levels, layout, side, [&](const Visit &at) {
+            if (!at.live) {
+                list.push_back({std::uint16_t(zero_context), 0, 0, 0});
+                return;
+            }
+            const int bits = split_bits(at.magnitude_class);
+            const int context = table_context(at.quantiser, std::abs(at.lean), at.magnitude_class);
+            const std::int32_t folded = at.lean < 0 ? -at.level : at.level;
+            const Split split = split_level(folded, bits);
+            list.push_back({std::uint16_t(context), std::uint8_t(split.symbol), std::uint8_t(bits), split.low});
+            ++counts.row(context)[split.symbol];
+            if (split.symbol == escape_symbol) escapes.emplace_back(folded, bits);
+        });
+    }
     const TreeTables tables = fit_tables(counts, quantisers);
     write_tables(coder, tables, quantisers);
     EscapeModel model;
     for (const auto &escape : escapes) model.code(coder, escape.first, escape.second);
     coder.finish();
+    put32(out, std::uint32_t(head.size()));
+    out.insert(out.end(), head.begin(), head.end());
 
     const std::vector<StartTable> starts = build_starts(tables);
     LaneEncoder lane_encoder;
-    const std::size_t columns = layout.columns(), bands = (layout.rows + lanes - 1) / lanes;
-    for (std::size_t band = bands; band-- > 0;) {
-        const int rows = int(std::min<std::size_t>(lanes, layout.rows - band * lanes));
-        for (std::size_t c = columns; c-- > 0;) {
-            const Symbol *at = &symbols[band * lanes * columns + c * std::size_t(rows)];
-            for (int lane = rows; lane-- > 0;)
-                if (at[lane].bits) lane_encoder.put(lane, at[lane].low, 1, at[lane].bits);
-            for (int lane = rows; lane-- > 0;) {
-                if (at[lane].context == zero_context) continue;
-                const StartTable &table = starts[at[lane].context];
-                const std::uint32_t start = std::uint32_t(table[at[lane].symbol]);
-                lane_encoder.put(lane, start, std::uint32_t(table[at[lane].symbol + 1u]) - start, table_bits);
-            }
-        }
-    }
-    put32(out, std::uint32_t(head.size()));
-    out.insert(out.end(), head.begin(), head.end());
-    for (std::uint32_t state : lane_encoder.state) put32(out, state);
-    for (std::size_t i = lane_encoder.words.size(); i-- > 0;) {
-        out.push_back(std::uint8_t(lane_encoder.words[i]));
-        out.push_back(std::uint8_t(lane_encoder.words[i] >> 8));
-    }
+    for (std::size_t i = tensors.size(); i-- > 0;) lane_encoder.put_tensor(symbols[i], tensors[i].layout, starts);
+    lane_encoder.write(out);
 }
 
-namespace {
-
-struct LaneDecoder {
-    std::uint32_t state[lanes];
-    const std::uint8_t *next, *end;
-
-    void refill(int lane) {
-        if (state[lane] >= lane_low) return;
-        if (end - next < 2) throw LevelsError("the stream ends before its levels do");
-        state[lane] = state[lane] << 16 | std::uint32_t(next[0]) | std::uint32_t(next[1]) << 8;
-        next += 2;
-    }
-};
-
-}  // namespace
-
-void decode_tables(const std::uint8_t *data, std::size_t size, const Layout &layout, std::int32_t *output) {
+void decode_tables(const std::uint8_t *data, std::size_t size, const std::vector<Layout> &layouts,
+                   const std::vector<TableOutput> &outputs) {
     if (size < 4 + 4 * lanes || get32(data) > size - 4 - 4 * lanes) throw LevelsError("the stream is shorter than its own head says");
     const std::size_t head = get32(data);
     BinaryDecoder coder(data + 4, head);
-    Side side{{}, std::vector<std::uint8_t>(layout.rows)};
-    SideCoder<BinaryDecoder>(coder).run(side);
-    const std::vector<StartTable> starts = build_starts(read_tables(coder, layout.trellis ? 2 : 1));
-    EscapeModel model;
-
-    LaneDecoder in;
-    in.next = data + 4 + head;
-    in.end = data + size;
-    for (std::uint32_t &state : in.state) {
-        state = get32(in.next);
-        in.next += 4;
-        if (state < lane_low) throw LevelsError("a lane starts below its range: the stream is damaged");
-    }
-    BandWalk walk(layout, side.combination);
-    const std::size_t columns = layout.columns(), bands = (layout.rows + lanes - 1) / lanes;
-    for (std::size_t band = 0; band < bands; ++band) {
-        const int rows = int(std::min<std::size_t>(lanes, layout.rows - band * lanes));
-        std::uint8_t scale[lanes] = {};
-        std::copy_n(&side.scales[band * lanes], rows, scale);
-        walk.begin(scale);
-        int state[lanes] = {};
-        BandContexts contexts;
-        for (std::size_t c = 0; c < columns; ++c) {
-            walk.contexts(c, contexts);
-            int symbol[lanes];
-            for (int lane = 0; lane < rows; ++lane) {
-                symbol[lane] = table_reach;
-                if (!scale[lane]) continue;
-                const int quantiser = layout.trellis ? trellis_quantiser(state[lane]) : 0;
-                const StartTable &table = starts[std::size_t(table_context(quantiser, lean_strength(contexts.lean[lane]), contexts.magnitude_class[lane]))];
-                const std::int32_t slot = std::int32_t(in.state[lane] & ((1u << table_bits) - 1));
-                int s = 0;
-                while (table[std::size_t(s) + 1] <= slot) ++s;
-                symbol[lane] = s;
-                in.state[lane] = std::uint32_t(table[std::size_t(s) + 1] - table[std::size_t(s)]) * (in.state[lane] >> table_bits) +
-                                 std::uint32_t(slot - table[std::size_t(s)]);
-                in.refill(lane);
-            }
-            std::uint32_t low[lanes] = {};
-            int bits[lanes] = {};
-            for (int lane = 0; lane < rows; ++lane) {
-                if (!scale[lane]) continue;
-                bits[lane] = split_bits(contexts.magnitude_class[lane]);
-                if (!bits[lane]) continue;
-                low[lane] = in.state[lane] & ((1u << bits[lane]) - 1);
-                in.state[lane] >>= bits[lane];
-                in.refill(lane);
-            }
-            for (int lane = 0; lane < rows; ++lane) {
-                std::int32_t level = symbol[lane] == escape_symbol ? model.code(coder, 0, bits[lane])
-                                                                   : join_level(symbol[lane], low[lane], bits[lane]);
-                if (contexts.lean[lane] < 0) level = -level;
-                walk.levels(c)[lane] = level;
-                output[(band * lanes + std::size_t(lane)) * columns + c] = level;
-                if (layout.trellis) state[lane] = trellis_next(state[lane], level);
-            }
-        }
+    SideCoder<BinaryDecoder> side_coder(coder);
+    std::vector<Side> sides;
+    int quantisers = 1;
+    for (const Layout &layout : layouts) {
+        if (layout.trellis) quantisers = 2;
+        side_coder.run(sides.emplace_back(Side{{}, std::vector<std::uint8_t>(layout.rows)}));
         if (coder.overrun()) throw LevelsError("the stream ends before its levels do");
-        walk.end();
     }
-    if (in.next != in.end) throw LevelsError("bytes are left over after the last level");
-    for (std::uint32_t state : in.state)
-        if (state != lane_low) throw LevelsError("a lane ends in the wrong state: the stream is damaged");
+    const LaneTables tables = make_lane_tables(read_tables(coder, quantisers));
+    LaneDecoder decoder(data + 4 + head, data + size, tables, coder);
+    for (std::size_t i = 0; i < layouts.size(); ++i) decoder.run(layouts[i], sides[i], outputs[i]);
+    decoder.finish();
 }
 
 LevelCosts level_costs(const std::int32_t *levels, const Layout &layout) {
@@ -333,24 +364,20 @@ LevelCosts level_costs(const std::int32_t *levels, const Layout &layout) {
     side.combination = fit_combination(levels, layout, side.scales);
     SymbolCounts counts;
     out.context.resize(layout.size());
-    const std::size_t columns = layout.columns();
-    visit(levels, layout, side,
-          [&](std::size_t band, std::size_t c, int lane, int quantiser, int magnitude_class, int lean, std::int32_t level, bool live) {
-              const std::size_t index = (band * lanes + std::size_t(lane)) * columns + c;
-              out.context[index] = std::uint16_t((live ? magnitude_class : 0) * 5 + lean + 2);
-              if (!live) return;
-              const Split split = split_level(lean < 0 ? -level : level, split_bits(magnitude_class));
-              ++counts.row(table_context(quantiser, lean_strength(lean), magnitude_class))[split.symbol];
-          });
+    visit(levels, layout, side, [&](const Visit &at) {
+        out.context[at.index] = std::uint16_t((at.live ? at.magnitude_class : 0) * 5 + at.lean + 2);
+        if (!at.live) return;
+        const Split split = split_level(at.lean < 0 ? -at.level : at.level, split_bits(at.magnitude_class));
+        ++counts.row(table_context(at.quantiser, std::abs(at.lean), at.magnitude_class))[split.symbol];
+    });
     const std::vector<StartTable> starts = build_starts(fit_tables(counts, quantisers));
     out.bits.resize(std::size_t(LevelCosts::contexts) * 2 * LevelCosts::symbols);
     out.slope.resize(LevelCosts::contexts);
     for (int magnitude_class = 0; magnitude_class < classes; ++magnitude_class) {
         for (int lean = -2; lean <= 2; ++lean) {
             const int context = magnitude_class * 5 + lean + 2, split = split_bits(magnitude_class);
-            out.slope[std::size_t(context)] = 0;
             for (int quantiser = 0; quantiser < 2; ++quantiser) {
-                const StartTable &table = starts[std::size_t(table_context(quantiser < quantisers ? quantiser : 0, lean_strength(lean), magnitude_class))];
+                const StartTable &table = starts[std::size_t(table_context(quantiser < quantisers ? quantiser : 0, std::abs(lean), magnitude_class))];
                 for (int level = -LevelCosts::reach; level <= LevelCosts::reach; ++level)
                     out.bits[(std::size_t(context) * 2 + std::size_t(quantiser)) * LevelCosts::symbols + std::size_t(level + LevelCosts::reach)] =
                         symbol_cost(table.data(), lean < 0 ? -level : level, split);

@@ -49,9 +49,12 @@ enum class LevelCoder : std::uint8_t {
 // Throws std::invalid_argument for a level beyond level_limit and for layouts that the coder cannot take.
 std::vector<std::uint8_t> encode_levels(const std::vector<LevelTensor> &tensors, LevelCoder coder = LevelCoder::automatic);
 
-// Writes layouts[i].size() levels to outputs[i]. Throws LevelsError; reads nothing outside data, whatever it holds.
+// The ways of decoding tables that this machine has, fastest first ("avx512", "avx2", "plain"): all give the same bits.
+std::vector<const char *> decode_paths();
+
+// Writes layouts[i].size() levels to outputs[i]. Throws LevelsError; reads nothing outside data, whatever it holds. A path other than the fastest is for tests.
 void decode_levels(const std::uint8_t *data, std::size_t size, const std::vector<Layout> &layouts,
-                   const std::vector<std::int32_t *> &outputs);
+                   const std::vector<std::int32_t *> &outputs, const char *path = nullptr);
 
 // How levels become weights: one step, or one a row; shifts as in net.Levels.
 struct Reconstruction {
@@ -62,7 +65,8 @@ struct Reconstruction {
 
 // The same straight to float32: what dequantize makes of decode_levels' output, to the bit.
 void decode_levels_to_float(const std::uint8_t *data, std::size_t size, const std::vector<Layout> &layouts,
-                            const std::vector<Reconstruction> &reconstructions, const std::vector<float *> &outputs);
+                            const std::vector<Reconstruction> &reconstructions, const std::vector<float *> &outputs,
+                            const char *path = nullptr);
 
 // What the levels of one tensor cost in bits, by context: the statistics that the quantiser works against.
 struct LevelCosts {

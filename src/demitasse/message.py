@@ -7,12 +7,13 @@ knows a schema: a field is known by its name, and values are what the text says.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar, overload
 
 from demitasse.errors import NetError
 
-__all__ = ["Field", "Message", "Scalar", "Value", "Word"]
+__all__ = ["Field", "Message", "Scalar", "Value", "Word", "renamed", "replaced"]
 
 
 T = TypeVar("T")
@@ -49,10 +50,10 @@ class Field:
         self.text: Final = text
 
     def __eq__(self, other: object) -> bool:
-        """Same name and value, of the same kind; spacing and comments do not count."""
+        """Same name and value, of the same kind; spacing and comments do not count, and ``1`` is ``1.0``."""
         if not isinstance(other, Field):
             return NotImplemented
-        return self.name == other.name and type(self.value) is type(other.value) and self.value == other.value
+        return self.name == other.name and _same(self.value, other.value)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -194,13 +195,9 @@ class Message:
             return self
         if not found:
             return self.add(name, value)
-        out: list[Field] = []
-        for field in self.fields:
-            if field.name != name:
-                out.append(field)
-            elif field is found[0]:
-                out.append(replaced(field, value))
-        return Message(out, self.tail)
+        return self.map(
+            lambda field: field if field.name != name else replaced(field, value) if field is found[0] else None
+        )
 
     def set_all(self, name: str, values: Iterable[Value]) -> Message:
         """With exactly these values for a repeated field, places and spacing kept as far as they reach."""
@@ -208,42 +205,88 @@ class Message:
         if [field.value for field in self._named(name)] == wanted:
             return self
         left = iter(wanted)
-        out: list[Field] = []
-        last = len(self.fields)
-        for field in self.fields:
-            if field.name == name:
-                value = next(left, None)
-                if value is not None:
-                    out.append(replaced(field, value))
-                    last = len(out)
-            else:
-                out.append(field)
-        out[last:last] = [Field(name, value) for value in left]
-        return Message(out, self.tail)
+
+        def change(field: Field) -> Field | None:
+            if field.name != name:
+                return field
+            value = next(left, None)
+            return None if value is None else replaced(field, value)
+
+        out = self.map(change)
+        more = [Field(name, value) for value in left]
+        position = out._after(name)
+        return Message((*out.fields[:position], *more, *out.fields[position:]), out.tail) if more else out
 
     def add(self, name: str, value: Value) -> Message:
         """With one more field, after the last of that name, or at the end."""
-        position = len(self.fields)
-        for i, field in enumerate(self.fields):
-            if field.name == name:
-                position = i + 1
+        position = self._after(name)
         return Message((*self.fields[:position], Field(name, value), *self.fields[position:]), self.tail)
+
+    def _after(self, name: str) -> int:
+        places = [i + 1 for i, field in enumerate(self.fields) if field.name == name]
+        return places[-1] if places else len(self.fields)
 
     def remove(self, *names: str) -> Message:
         """Without the fields of these names."""
         if not any(self._named(name) for name in names):
             return self
-        return Message((field for field in self.fields if field.name not in names), self.tail)
+        return self.map(lambda field: None if field.name in names else field)
 
     def map(self, change: Callable[[Field], Field | None]) -> Message:
         """With every field replaced by what ``change`` returns; ``None`` removes it."""
-        out = [new for field in self.fields if (new := change(field)) is not None]
-        if len(out) == len(self.fields) and all(a is b for a, b in zip(out, self.fields, strict=True)):
-            return self
-        return Message(out, self.tail)
+        pairs = [(field, change(field)) for field in self.fields]
+        return self if all(a is b for a, b in pairs) else _assembled(pairs, self.tail)
 
 
 Value = Scalar | tuple[Scalar, ...] | Message
+
+
+def _same(a: Value, b: Value) -> bool:
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return (type(a) is type(b) or not (_is_text(a) or _is_text(b))) and a == b
+
+
+def _is_text(value: Value) -> bool:
+    return isinstance(value, str)
+
+
+_TRAILING_COMMENT: Final = re.compile(r"([ \t]*+)[;,]?([ \t]*+#[^\r\n]*+)")
+
+
+def _assembled(pairs: Iterable[tuple[Field, Field | None]], tail: str | None) -> Message:
+    """The message in which each old field became the new one, or left: the comments on a line go and stay with the
+    field that stands on it, although they are in the lead of the next."""
+    out: list[Field] = []
+    orphan: str | None = None  # the lead of the first of some removed fields
+    for old, new in pairs:
+        if new is None:
+            orphan = old.lead if orphan is None else orphan
+            continue
+        if orphan is not None and new.lead is not None:
+            new, orphan = Field(new.name, new.value, _inherit(orphan, new.lead), new.text), None
+        out.append(new)
+    return Message(out, tail if orphan is None or tail is None else _inherit(orphan, tail))
+
+
+def _inherit(orphan: str, lead: str) -> str:
+    """A lead with the comment that stood on the line before a removed field, in place of its own such comment."""
+    own = _TRAILING_COMMENT.match(lead)
+    rest = lead[own.end() :] if own else lead
+    kept = _TRAILING_COMMENT.match(orphan)
+    if kept is None:
+        return rest
+    if "\n" not in rest:
+        rest = orphan[orphan.rindex("\n") :] if "\n" in orphan else "\n"
+    return kept[1] + kept[2] + rest
+
+
+def renamed(field: Field, name: str) -> Field:
+    """The same field under another name, its text otherwise as it was."""
+    text = field.text
+    if text is not None and text.startswith(field.name):
+        text = name + text[len(field.name) :]
+    return Field(name, field.value, field.lead, text)
 
 
 def replaced(field: Field, value: Value) -> Field:

@@ -9,6 +9,7 @@
 
 #include "demitasse/crc32c.hpp"
 #include "demitasse/lossless.hpp"
+#include "demitasse/text.hpp"
 
 namespace nb = nanobind;
 
@@ -95,9 +96,36 @@ nb::bytes distinct_values(nb::handle object, std::size_t limit) {
     std::vector<std::uint32_t> out;
     {
         nb::gil_scoped_release release;
-        out = demitasse::distinct_values(reinterpret_cast<const std::uint32_t *>(bytes.data()), bytes.size() / 4, limit);
+        out = demitasse::distinct_values(bytes.data(), bytes.size() / 4, limit);
     }
     return nb::bytes(out.data(), out.size() * 4);
+}
+
+nb::bytes encode_text(nb::handle object) {
+    const Bytes bytes(object);
+    std::vector<std::uint8_t> out;
+    {
+        nb::gil_scoped_release release;
+        out = demitasse::encode_text(bytes.data(), bytes.size());
+    }
+    return as_bytes(out);
+}
+
+// None for bytes that are no text of that size.
+nb::object decode_text(nb::handle object, std::size_t size) {
+    const Bytes bytes(object);
+    std::vector<std::uint8_t> out(size);
+    bool whole;
+    {
+        nb::gil_scoped_release release;
+        whole = demitasse::decode_text(bytes.data(), bytes.size(), out.data(), size);
+    }
+    return whole ? nb::object(as_bytes(out)) : nb::none();
+}
+
+nb::bytes priming_text() {
+    const std::string_view text = demitasse::priming_text();
+    return nb::bytes(text.data(), text.size());
 }
 
 }  // namespace
@@ -108,4 +136,8 @@ void bind_lossless(nb::module_ &module) {
     module.def("encode_lossless", &encode_lossless, nb::arg("element"), nb::arg("arrays"));
     module.def("decode_lossless", &decode_lossless, nb::arg("element"), nb::arg("data"), nb::arg("arrays"));
     module.def("distinct_values", &distinct_values, nb::arg("values"), nb::arg("limit"));
+    module.def("encode_text", &encode_text, nb::arg("text"));
+    module.def("decode_text", &decode_text, nb::arg("data"), nb::arg("size"), nb::sig(
+        "def decode_text(data: Buffer, size: int) -> bytes | None"));
+    module.def("priming_text", &priming_text);
 }

@@ -250,20 +250,21 @@ std::vector<std::uint8_t> encode_lossless(Element element, const std::vector<Con
     }
 }
 
-std::vector<std::uint32_t> distinct_values(const std::uint32_t *values, std::size_t count, std::size_t limit) {
+std::vector<std::uint32_t> distinct_values(const std::uint8_t *values, std::size_t count, std::size_t limit) {
     std::size_t slots = 16;
     while (slots < 4 * limit) slots *= 2;
     std::vector<std::uint32_t> table(slots), out;
-    std::vector<bool> used(slots);
+    std::vector<std::uint8_t> used(slots);
     for (std::size_t i = 0; i < count; ++i) {
-        if (i && values[i] == values[i - 1]) continue;
-        std::size_t slot = std::size_t(std::uint64_t(values[i]) * 0x9E3779B97F4A7C15u >> 40) & (slots - 1);
-        while (used[slot] && table[slot] != values[i]) slot = (slot + 1) & (slots - 1);
+        std::uint32_t value;
+        std::memcpy(&value, values + 4 * i, 4);
+        std::size_t slot = std::size_t(std::uint64_t(value) * 0x9E3779B97F4A7C15u >> 40) & (slots - 1);
+        while (used[slot] && table[slot] != value) slot = (slot + 1) & (slots - 1);
         if (used[slot]) continue;
         if (out.size() == limit) return {};
-        used[slot] = true;
-        table[slot] = values[i];
-        out.push_back(values[i]);
+        used[slot] = 1;
+        table[slot] = value;
+        out.push_back(value);
     }
     std::sort(out.begin(), out.end());
     return out;

@@ -38,7 +38,7 @@ std::vector<std::uint8_t> encode_lossless(Element element, const std::vector<Con
 void decode_lossless(Element element, const std::uint8_t *data, std::size_t size,
                      const std::vector<MutableMatrix> &matrices);
 
-// The distinct values of count bit patterns, sorted; empty if there are more than limit.
-std::vector<std::uint32_t> distinct_values(const std::uint32_t *values, std::size_t count, std::size_t limit);
+// The distinct ones of count 32-bit values, aligned or not, sorted; empty if there are more than limit.
+std::vector<std::uint32_t> distinct_values(const std::uint8_t *values, std::size_t count, std::size_t limit);
 
 }  // namespace demitasse

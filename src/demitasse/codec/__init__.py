@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from demitasse.codec.container import Reader, is_container, open, write
+from demitasse.codec.container import Reader, is_container, open, write, write_original
 from demitasse.codec.index import Limits
+from demitasse.codec.original import Frame, Run
 from demitasse.codec.reader import Stored
 
-__all__ = ["Limits", "Reader", "Stored", "is_container", "open", "write"]
+__all__ = ["Frame", "Limits", "Reader", "Run", "Stored", "is_container", "open", "write", "write_original"]

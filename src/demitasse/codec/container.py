@@ -27,12 +27,13 @@ from demitasse.codec import text as text_coder
 from demitasse.codec.blocks import encode_block, plan
 from demitasse.codec.cursor import Cursor
 from demitasse.codec.index import Block, Index, Limits
+from demitasse.codec.original import Buffer, Frame, Run, split
 from demitasse.codec.reader import Blocks, Stored
 from demitasse.codec.tensors import Coded, as_stored, hidden_tensors
 from demitasse.errors import ContainerError
 from demitasse.net import Tensor
 
-__all__ = ["Reader", "is_container", "open", "write", "write_parts"]
+__all__ = ["Reader", "is_container", "open", "write", "write_original"]
 
 VERSION = 1
 MAGIC = b"\x89DEMI\r\n"
@@ -55,19 +56,34 @@ def write(
     ``text``: the prototxt, kept byte for byte. ``layers``: name and tensors of each that has some, in file order.
     ``metadata``: JSON values. ContainerError for what cannot be stored.
     """
-    write_parts(path, text, layers, metadata or {}, b"", threads=threads)
+    _write(path, text, layers, metadata or {}, b"", threads)
 
 
-def write_parts(
+def write_original(
+    path: str | os.PathLike[str],
+    text: bytes,
+    model: Buffer,
+    runs: Sequence[Run],
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    threads: int | None = None,
+) -> None:
+    """Writes a .demi from which the parameter file ``model`` comes back byte for byte (`Reader.original`).
+
+    ``runs``: where in it there are numbers, in no particular order; everything else is taken as it is.
+    """
+    tensors, frame = split(model, runs)
+    _write(path, text, [("", tensors)], metadata or {}, frame, threads)
+
+
+def _write(
     path: str | os.PathLike[str],
     text: bytes,
     layers: Sequence[tuple[str, Sequence[Tensor]]],
     metadata: Mapping[str, Any],
     frame: bytes,
-    *,
-    threads: int | None = None,
+    threads: int | None,
 ) -> None:
-    """As `write`, with the frame that `demitasse.codec.original` puts around its tensors."""
     try:
         described = json.dumps(dict(metadata), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:
@@ -119,15 +135,14 @@ def _write_blocks(file: BinaryIO, blocks: Sequence[Block], tensors: Sequence[Cod
 class Reader:
     """An open .demi. ``text``: the prototxt; ``layers``: name and tensors of each, undecoded.
 
-    ``frame`` is empty unless the file holds a caffemodel byte for byte (`demitasse.codec.original`). A context
-    manager: tensors can be decoded until it is closed.
+    ``original``: where the file holds a parameter file byte for byte, that; its tensors then have no layers' names.
+    A context manager: tensors can be decoded until it is closed.
     """
 
     text: bytes
     metadata: Mapping[str, Any]
     layers: tuple[tuple[str, tuple[Stored, ...]], ...]
-    index: Index
-    frame: bytes
+    original: Frame | None
     blocks: Blocks
 
     def __enter__(self) -> Reader:
@@ -182,7 +197,8 @@ def open(path: str | os.PathLike[str], *, threads: int | None = None, limits: Li
         (name, tuple(Stored(index.entries[number], number, blocks) for number in islice(numbers, count)))
         for name, count in index.layers
     )
-    return Reader(text, _metadata(extra, path), layers, index, frame, blocks)
+    original = Frame.decode(frame, [tensor for _, those in layers for tensor in those], str(path)) if frame else None
+    return Reader(text, _metadata(extra, path), layers, original, blocks)
 
 
 def _read_header(data: bytes, path: str | os.PathLike[str], size: int) -> tuple[int, tuple[int, ...], int]:

@@ -18,7 +18,7 @@ __all__ = ["DTYPES", "Coded", "as_stored", "as_tensor", "entry_dtype", "hidden_t
 
 Array = npt.NDArray[Any]
 
-DTYPES = {
+DTYPES: dict[Kind, np.dtype[Any]] = {
     Kind.FLOAT32: np.dtype("<f4"),
     Kind.FLOAT64: np.dtype("<f8"),
     Kind.FLOAT16: np.dtype("<f2"),
@@ -31,7 +31,7 @@ _KINDS = {dtype: kind for kind, dtype in DTYPES.items()}
 
 def entry_dtype(entry: Entry) -> np.dtype[Any]:
     """Of the array that the tensor becomes."""
-    return DTYPES[entry.kind] if entry.kind in DTYPES else np.dtype("<f4")
+    return DTYPES.get(entry.kind, np.dtype("<f4"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +50,7 @@ class Coded:
 
     def rows(self, start: int, stop: int) -> Array:
         """Rows of the elements, seen as the entry's matrix."""
-        part = np.ascontiguousarray(self.values.reshape(self.entry.matrix)[start:stop])
+        part = np.require(self.values.reshape(self.entry.matrix)[start:stop], requirements=["C", "A"])
         return part if self.translate is None else self.translate(part)
 
 

@@ -1,5 +1,81 @@
-"""Trained Caffe networks, made physically smaller, and shown to compute the same thing."""
+"""Trained Caffe networks, made physically smaller, and shown to compute the same thing.
+
+    import demitasse as dm
+    net = dm.load("deploy.prototxt", "face.caffemodel")
+    dm.save(net, "face.demi")
+
+Names are imported when they are first used, so that ``import demitasse`` costs next to nothing.
+"""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from demitasse.errors import (
+        ContainerError,
+        DemitasseError,
+        FileError,
+        MissingExtraError,
+        NetError,
+        OptionError,
+        TextError,
+        VerificationError,
+        WeightsError,
+        WireError,
+    )
+    from demitasse.files import load, save
+    from demitasse.message import Field, Message, Word
+    from demitasse.net import Clustered, Dense, Layer, Levels, Net, Note, Tensor
+    from demitasse.runtime.opencv import to_opencv
+
+__all__ = [
+    "Clustered",
+    "ContainerError",
+    "DemitasseError",
+    "Dense",
+    "Field",
+    "FileError",
+    "Layer",
+    "Levels",
+    "Message",
+    "MissingExtraError",
+    "Net",
+    "NetError",
+    "Note",
+    "OptionError",
+    "Tensor",
+    "TextError",
+    "VerificationError",
+    "WeightsError",
+    "WireError",
+    "Word",
+    "load",
+    "save",
+    "to_opencv",
+]
+
+_HOMES = {
+    "demitasse.errors": (
+        "ContainerError DemitasseError FileError MissingExtraError NetError OptionError TextError VerificationError "
+        "WeightsError WireError"
+    ),
+    "demitasse.files": "load save",
+    "demitasse.message": "Field Message Word",
+    "demitasse.net": "Clustered Dense Layer Levels Net Note Tensor",
+    "demitasse.runtime.opencv": "to_opencv",
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names.split():
+            value = getattr(import_module(module), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'demitasse' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

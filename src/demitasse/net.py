@@ -6,7 +6,7 @@ A `Net` is never changed: a transform takes one and returns another, and what di
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,6 +37,10 @@ class Tensor(ABC):
     @abstractmethod
     def array(self) -> npt.NDArray[Any]:
         """The values, C order, read-only where they are mapped from a file."""
+
+    def parts(self) -> Iterator[npt.NDArray[Any]]:
+        """The values in order, flat, in one or more pieces: for writing what may not fit into memory twice."""
+        yield self.array().reshape(-1)
 
     @property
     def size(self) -> int:

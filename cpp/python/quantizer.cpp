@@ -1,3 +1,89 @@
+#include "demitasse/quantizer.hpp"
+
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/tuple.h>
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <tuple>
+
 #include "bindings.hpp"
 
-void bind_quantizer(nanobind::module_ &) {}
+namespace nb = nanobind;
+
+namespace {
+
+using demitasse::Layout;
+using Shape = std::array<std::uint32_t, 4>;
+using Matrix = nb::ndarray<const std::int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Floats = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Weights = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+using Levels = nb::ndarray<std::int32_t, nb::c_contig, nb::device::cpu>;
+using Centroids = std::array<double, 6>;
+
+void check(bool fits, const char *message) {
+    if (!fits) throw std::invalid_argument(message);
+}
+
+nb::ndarray<nb::numpy, float, nb::ndim<2>> dequantize(Matrix levels, Floats steps, bool trellis, Floats shifts) {
+    const std::size_t rows = levels.shape(0), columns = levels.shape(1);
+    check(steps.size() == 1 || steps.size() == rows, "dequantize takes one step, or one a row");
+    check(shifts.size() == 3, "dequantize takes three shifts");
+    const float *shift = shifts.data();
+    const demitasse::Reconstruction reconstruction{steps.data(), steps.size() != 1, {shift[0], shift[1], shift[2]}};
+    std::unique_ptr<float[]> out(new float[rows * columns]);
+    {
+        nb::gil_scoped_release release;
+        demitasse::dequantize(levels.data(), rows, columns, trellis, reconstruction, out.get());
+    }
+    float *data = out.get();
+    nb::capsule owner(out.release(), [](void *p) noexcept { delete[] static_cast<float *>(p); });
+    return nb::ndarray<nb::numpy, float, nb::ndim<2>>(data, {rows, columns}, owner);
+}
+
+demitasse::QuantizerInput make_input(const Weights &weights, const Shape &shape, bool trellis, const Floats &steps,
+                                     const std::optional<Floats> &row_importance, const std::optional<Floats> &column_importance) {
+    const Layout layout{shape[0], shape[1], shape[2], shape[3], trellis};
+    check(weights.size() == layout.size(), "weights do not have the number of elements that their layout says");
+    check(steps.size() == 1 || steps.size() == layout.rows, "quantize takes one step, or one a row");
+    check(!row_importance || row_importance->size() == layout.rows, "row_importance has one element a row");
+    check(!column_importance || column_importance->size() == layout.columns(), "column_importance has one element a column");
+    return {weights.data(), layout, steps.data(), steps.size() != 1, row_importance ? row_importance->data() : nullptr,
+            column_importance ? column_importance->data() : nullptr};
+}
+
+std::tuple<Centroids, double, double> quantize(Weights weights, const Shape &shape, Floats steps, bool trellis, float lambda,
+                                               int rounds, std::optional<Floats> row_importance,
+                                               std::optional<Floats> column_importance, bool measure, Levels out) {
+    const demitasse::QuantizerInput input = make_input(weights, shape, trellis, steps, row_importance, column_importance);
+    check(out.size() == input.layout.size(), "levels do not have the number of elements that their layout says");
+    demitasse::Quantized result;
+    {
+        nb::gil_scoped_release release;
+        result = demitasse::quantize(input, {lambda, rounds}, measure, out.data());
+    }
+    const Centroids centroids{result.pull[0], result.pull[1], result.pull[2], result.weight[0], result.weight[1], result.weight[2]};
+    return {centroids, result.bits, result.squared_error};
+}
+
+std::tuple<int, std::size_t> find_fault(Weights weights, const Shape &shape, Floats steps) {
+    const demitasse::QuantizerInput input = make_input(weights, shape, false, steps, std::nullopt, std::nullopt);
+    nb::gil_scoped_release release;
+    std::size_t position = 0;
+    const demitasse::WeightFault fault = demitasse::find_fault(input, position);
+    return {int(fault), position};
+}
+
+}  // namespace
+
+void bind_quantizer(nb::module_ &module) {
+    module.def("dequantize", &dequantize, nb::arg("levels"), nb::arg("steps"), nb::arg("trellis"), nb::arg("shifts"));
+    module.def("quantize", &quantize, nb::arg("weights"), nb::arg("shape"), nb::arg("steps"), nb::arg("trellis"),
+               nb::arg("lam"), nb::arg("rounds"), nb::arg("row_importance").none(), nb::arg("column_importance").none(),
+               nb::arg("measure"), nb::arg("out"));
+    module.def("find_fault", &find_fault, nb::arg("weights"), nb::arg("shape"), nb::arg("steps"));
+}

@@ -1,1 +1,142 @@
-// quantizer
+#include "demitasse/quantizer.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <vector>
+
+#include "demitasse/trellis.hpp"
+#include "quantizer_search.hpp"
+
+namespace demitasse {
+
+namespace {
+
+// Where a bit costs more than this many squared steps, levels far below a weight come into question.
+constexpr float dear_bit = 1;
+
+constexpr float shift_unit = 1.0f / 256;
+
+struct Row {
+    const float *weights;
+    float step, importance;
+    std::size_t start;  // of its levels
+};
+
+Row row_of(const QuantizerInput &input, std::size_t row) {
+    const std::size_t start = row * input.layout.columns();
+    return {input.weights + start, input.steps[input.step_per_row ? row : 0],
+            input.row_importance ? input.row_importance[row] : 1.0f, start};
+}
+
+// Levels to draw the first statistics from: rounding with about the dead zone that the search will leave.
+void round_plainly(const QuantizerInput &input, float lambda, std::int32_t *levels) {
+    const float spacing = input.layout.trellis ? 2.0f : 1.0f;
+    const float offset = 0.5f - std::min(lambda / spacing, 0.2f);
+    for (std::size_t r = 0; r < input.layout.rows; ++r) {
+        const Row row = row_of(input, r);
+        const float scale = row.step * spacing;
+        for (std::size_t c = 0; c < input.layout.columns(); ++c) {
+            const std::int32_t magnitude = std::int32_t(std::fabs(row.weights[c]) / scale + offset);
+            levels[row.start + c] = row.weights[c] < 0 ? -magnitude : magnitude;
+        }
+    }
+}
+
+bool all_zero(const float *weights, std::size_t columns) {
+    return std::all_of(weights, weights + columns, [](float weight) { return weight == 0; });
+}
+
+void search(const QuantizerInput &input, float lambda, const LevelCosts &costs, const float (&shifts)[3], std::int32_t *levels) {
+    const std::size_t columns = input.layout.columns();
+    float least_column = 1;
+    if (input.column_importance) least_column = *std::min_element(input.column_importance, input.column_importance + columns);
+    Cells cells(columns);
+    TrellisSearch trellis(columns);
+    const CandidateTable table(costs, shifts, lambda);
+    for (std::size_t r = 0; r < input.layout.rows; ++r) {
+        const Row row = row_of(input, r);
+        if (all_zero(row.weights, columns)) continue;
+        cells.fill(row.weights, columns, row.step, lambda > dear_bit * row.importance * least_column);
+        const SearchRow what{cells, &costs.context[row.start], row.importance, input.column_importance, columns};
+        if (input.layout.trellis) trellis.run(table, what, levels + row.start);
+        else round_row(costs, shifts, lambda, what, row.weights, levels + row.start);
+    }
+}
+
+// Calls at(row, column, level, quantiser, index of the magnitude) for every weight.
+template <class At>
+void each_level(const QuantizerInput &input, const std::int32_t *levels, At at) {
+    for (std::size_t r = 0; r < input.layout.rows; ++r) {
+        const Row row = row_of(input, r);
+        int state = 0;
+        for (std::size_t c = 0; c < input.layout.columns(); ++c) {
+            const std::int32_t level = levels[row.start + c];
+            const int quantiser = input.layout.trellis ? trellis_quantiser(state) : 0;
+            at(row, c, level, quantiser, std::abs(input.layout.trellis ? trellis_index(quantiser, level) : level));
+            if (input.layout.trellis) state = trellis_next(state, level);
+        }
+    }
+}
+
+void find_centroids(const QuantizerInput &input, const std::int32_t *levels, Quantized &out) {
+    std::fill(out.pull, out.pull + 3, 0.0);
+    std::fill(out.weight, out.weight + 3, 0.0);
+    each_level(input, levels, [&](const Row &row, std::size_t c, std::int32_t level, int, std::int32_t index) {
+        const std::int32_t magnitude = std::abs(level);
+        if (magnitude < 1 || magnitude > 3) return;
+        const float importance = row.importance * (input.column_importance ? input.column_importance[c] : 1.0f);
+        const float along = (level < 0 ? -row.weights[c] : row.weights[c]) / row.step;
+        out.pull[magnitude - 1] += double(importance) * double(float(index) - along);
+        out.weight[magnitude - 1] += double(importance);
+    });
+}
+
+void measure(const QuantizerInput &input, const std::int32_t *levels, const float (&shifts)[3], Quantized &out) {
+    const LevelCosts costs = level_costs(levels, input.layout);
+    each_level(input, levels, [&](const Row &row, std::size_t c, std::int32_t level, int quantiser, std::int32_t index) {
+        const std::int32_t magnitude = std::abs(level);
+        out.bits += double(costs.cost(costs.context[row.start + c], unsigned(quantiser), level));
+        const float point = float(index) - (magnitude >= 1 && magnitude <= 3 ? shifts[magnitude - 1] : 0.0f);
+        const float along = level < 0 ? -row.weights[c] : row.weights[c];
+        const double error = double(along) - double(point * row.step);
+        out.squared_error += error * error * double(row.importance) * double(input.column_importance ? input.column_importance[c] : 1.0f);
+    });
+}
+
+}  // namespace
+
+float Quantized::shift(int magnitude) const {
+    const double sum = weight[magnitude - 1];
+    if (!(sum > 0)) return 0;
+    const double centroid = std::floor(pull[magnitude - 1] / sum / double(shift_unit) + 0.5) * double(shift_unit);
+    return float(std::clamp(centroid, -0.5, 0.5));
+}
+
+Quantized quantize(const QuantizerInput &input, const QuantizerOptions &options, bool measured, std::int32_t *levels) {
+    Quantized out;
+    float shifts[3] = {0, 0, 0};
+    round_plainly(input, options.lambda, levels);
+    for (int round = 0; round < options.rounds; ++round) {
+        search(input, options.lambda, level_costs(levels, input.layout), shifts, levels);
+        find_centroids(input, levels, out);
+        for (int i = 0; i < 3; ++i) shifts[i] = out.shift(i + 1);
+    }
+    if (measured) measure(input, levels, shifts, out);
+    return out;
+}
+
+WeightFault find_fault(const QuantizerInput &input, std::size_t &position) {
+    for (std::size_t r = 0; r < input.layout.rows; ++r) {
+        const Row row = row_of(input, r);
+        for (std::size_t c = 0; c < input.layout.columns(); ++c) {
+            const float magnitude = std::fabs(row.weights[c]);
+            if (magnitude / row.step < index_limit) continue;
+            position = row.start + c;
+            return magnitude <= 3.4028235e38f ? WeightFault::beyond_limit : WeightFault::not_finite;
+        }
+    }
+    return WeightFault::none;
+}
+
+}  // namespace demitasse

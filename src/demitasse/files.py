@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from demitasse import originals
 from demitasse.atomic import replacing
 from demitasse.caffe.read import parse_net, read_net
 from demitasse.caffe.write import buffers, prototxt, write_caffemodel
@@ -116,6 +117,9 @@ def save_container(net: Net, path: Path) -> None:
 def load_container(path: Path) -> Net:
     """The network in a .demi; its tensors are decoded when they are used."""
     reader = container.open(path)
+    note = Note("read", "", path.name, {"files": [str(path.resolve())]})
+    if reader.original is not None:
+        return originals.network(reader.text, reader.original, str(path)).noting(note)
     net = parse_net(reader.text, str(path))
     waiting: dict[str, deque[Sequence[Tensor]]] = defaultdict(deque)
     for name, tensors in reader.layers:
@@ -126,7 +130,6 @@ def load_container(path: Path) -> Net:
     lost = [name for name, left in waiting.items() if left]
     if lost:
         raise ContainerError(f'{path}: weights for layer "{lost[0]}", which its own prototxt does not have')
-    note = Note("read", "", path.name, {"files": [str(path.resolve())]})
     return replace(net, layers=tuple(layers), metadata=reader.metadata).noting(note)
 
 

@@ -165,9 +165,11 @@ def fits(reader: Reader, fields: list[Record], layout: Layout) -> bool:
     kinds = {layout.name: BYTES, layout.type: type_kind, layout.bottom: BYTES, layout.top: BYTES, layout.blobs: BYTES}
     if any(field.kind != kinds.get(field.number, field.kind) for field in fields):
         return False
-    named = any(field.number == layout.name for field in fields)
-    # A V1 layer may lack a name; what has field 1 there is V0.
-    return named or (layout.version == "V1" and not any(field.number == 1 for field in fields))
+    numbers = {field.number for field in fields}
+    if layout.version == "V1":
+        # A V1 layer may lack its name; what has field 1 is V0.
+        return layout.name in numbers or 1 not in numbers
+    return layout.name in numbers or layout.type in numbers
 
 
 def layer_of(reader: Reader, record: Record, fields: list[Record], layout: Layout) -> LayerRecord:

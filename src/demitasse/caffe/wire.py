@@ -79,9 +79,7 @@ class Reader:
 
     def record(self, tag: int, limit: int, partial: bool = False) -> Record:
         """The record, or run of records, that begins at ``tag``."""
-        if self.left <= 0:
-            raise self.error("more fields than any network has: not a caffemodel, or a hostile one", tag)
-        self.left -= 1
+        self.spend(1, tag)
         key, begin = self.varint(tag, limit)
         number, kind = key >> 3, key & 7
         if not 1 <= number < 1 << 29:
@@ -108,6 +106,12 @@ class Reader:
             return Record(number, kind, tag, begin, min(stop, limit), 0, stop)
         what = _KIND_NAMES.get(kind, f"wire type {kind}")
         raise self.error(f"field {number} is {what}, which no caffemodel has", tag)
+
+    def spend(self, count: int, offset: int) -> None:
+        """Takes from the budget. WireError once it is used up."""
+        if self.left < count:
+            raise self.error("more fields than any network has: not a caffemodel, or a hostile one", offset)
+        self.left -= count
 
     def run(self, tag: int, limit: int, stride: int) -> int:
         """How many whole records with the tag byte at ``tag`` follow each other at that stride."""

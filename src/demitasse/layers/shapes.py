@@ -1,0 +1,204 @@
+"""Shapes of everything in a built network, and what follows from them: weights, multiplications, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from demitasse.errors import NetError
+from demitasse.layers.build import AUTOMATIC, Graph, phase_of
+from demitasse.layers.layertype import LayerType, blaming, refuse, text
+from demitasse.layers.memory import peak_elements
+from demitasse.layers.sizes import UNKNOWN, MaybeShape, Shape, count, differ, known
+from demitasse.layers.table import layer_type
+from demitasse.net import Layer, Note
+
+__all__ = ["Shapes", "infer", "parameter_shapes"]
+
+LARGEST = 2**31 - 1
+"""Elements of a blob, which Caffe counts in an ``int``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shapes:
+    """What `infer` found. Tuples are in the order of the graph's layers.
+
+    ``blobs``: shape by name, in order of creation; a size may be `UNKNOWN`, a shape ``None``.
+    ``outputs``: shapes of each layer's outputs, unnamed ones included.
+    ``parameters``: shapes of each layer's weights, ``None`` where not known.
+    ``macs``: multiply–accumulates of each layer for the whole batch, ``None`` where not known.
+    ``parameter_count``, ``activations``: elements of all weights, shared ones once, and of all blobs.
+    ``peak_memory``: bytes, as float32, of the blobs that are alive at the worst moment when layers run in order and
+    each blob is freed after its last reader; weights and a layer's scratch memory come on top.
+    ``notes``: what is not known, layer by layer.
+    """
+
+    blobs: Mapping[str, MaybeShape]
+    outputs: tuple[tuple[MaybeShape, ...], ...]
+    parameters: tuple[tuple[Shape, ...] | None, ...]
+    macs: tuple[int | None, ...]
+    parameter_count: int | None
+    activations: int | None
+    peak_memory: int | None
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def total_macs(self) -> int | None:
+        """Multiply–accumulates of the network; ``None`` if one layer's are not known."""
+        return total(self.macs)
+
+
+def infer(graph: Graph, inputs: Mapping[str, Sequence[int]] | None = None) -> Shapes:
+    """Shapes of every blob and every layer's weights, by Caffe's rules.
+
+    ``inputs`` gives or replaces the shapes of blobs by name: of inputs and data, or of what a layer of unknown type,
+    or one whose result depends on the data, gives. NetError if a layer cannot work on what it gets.
+    """
+    given = {name: tuple(shape) for name, shape in (inputs or {}).items()}
+    blobs: dict[str, MaybeShape] = {}
+    outputs: list[tuple[MaybeShape, ...]] = []
+    parameters: list[tuple[Shape, ...] | None] = []
+    macs: list[int | None] = []
+    notes: list[Note] = []
+    for layer in graph.layers:
+        placed, blind = place(layer, [blobs.get(name) for name in layer.inputs], phase_of(layer.message, graph.phase))
+        results = (None,) * len(layer.outputs) if blind else resolve(placed, given)
+        weights = None if blind else checked_parameters(placed)
+        names = layer.outputs + (AUTOMATIC,) * (len(results) - len(layer.outputs))
+        results = tuple(given.get(name, shape) for name, shape in zip(names, results, strict=True))
+        blobs.update(zip(layer.outputs, results, strict=False))
+        outputs.append(results)
+        parameters.append(weights)
+        macs.append(number(placed.macs()) if weights is not None and not blind else None)
+        notes.extend(note for note in (unknown_note(layer, results, weights),) if note)
+    unused = [name for name in given if name not in blobs]
+    if unused:
+        raise NetError(f'a shape is given for "{unused[0]}", and the network has no such blob')
+    created = created_blobs(graph.layers, outputs)
+    return Shapes(
+        blobs,
+        tuple(outputs),
+        tuple(parameters),
+        tuple(macs),
+        count_parameters(graph.layers, parameters),
+        total(elements(shape) for shape in created),
+        scaled(peak_elements(graph.layers, outputs, graph.outputs), 4),
+        tuple(notes),
+    )
+
+
+def parameter_shapes(layer: Layer, inputs: Sequence[MaybeShape], phase: str = "TEST") -> tuple[Shape, ...] | None:
+    """Shapes of a layer's weights, given the shapes of its inputs; ``None`` if not known. NetError as `infer`."""
+    placed, blind = place(layer, inputs, phase)
+    return None if blind else checked_parameters(placed)
+
+
+def place(layer: Layer, inputs: Sequence[MaybeShape], phase: str) -> tuple[LayerType, bool]:
+    """The layer with its inputs, and whether too little is known about them to ask it anything."""
+    kind = layer_type(layer.type)
+    known_inputs = tuple(shape for shape in inputs if shape is not None)
+    if len(known_inputs) == len(inputs):
+        return kind(layer, known_inputs, phase), False
+    return kind(layer, (), phase), not kind.ignores_inputs
+
+
+def resolve(placed: LayerType, given: Mapping[str, Shape]) -> tuple[MaybeShape, ...]:
+    """Shapes of the outputs. What a caller gives for a source replaces what its rule would say."""
+    layer = placed.layer
+    if placed.is_source and layer.outputs and all(name in given for name in layer.outputs):
+        return tuple(given[name] for name in layer.outputs)
+    with blaming(layer):
+        shapes = placed.outputs()
+    for shape in shapes:
+        check_shape(layer, shape, "an output")
+    return shapes
+
+
+def checked_parameters(placed: LayerType) -> tuple[Shape, ...] | None:
+    """Shapes of the weights. NetError if ``param`` is said more often than there are weights."""
+    with blaming(placed.layer):
+        shapes = placed.parameters()
+    if shapes is None:
+        return None
+    for shape in shapes:
+        check_shape(placed.layer, shape, "a weight")
+    specs = len(placed.layer.message.messages("param"))
+    if specs > len(shapes):
+        refuse(placed.layer, f"has {specs} param for {len(shapes)} weights; there may be at most one for each")
+    return shapes
+
+
+def check_shape(layer: Layer, shape: MaybeShape, what: str) -> None:
+    """NetError for a negative size, or more elements than Caffe can count."""
+    if shape is None:
+        return
+    if any(size < 0 for size in shape):
+        refuse(layer, f"{what} would have shape {text(shape)}: the input is too small")
+    if count(shape) > LARGEST:
+        refuse(layer, f"{what} would have shape {text(shape)}: more than {LARGEST} elements")
+
+
+def count_parameters(layers: Sequence[Layer], parameters: Sequence[tuple[Shape, ...] | None]) -> int | None:
+    """Elements of all weights; those that layers share by name once. NetError if their shapes do not agree."""
+    owners: dict[str, tuple[Layer, Shape]] = {}
+    sizes: list[int | None] = []
+    for layer, shapes in zip(layers, parameters, strict=True):
+        specs = layer.message.messages("param")
+        sizes.extend((None,) if shapes is None else ())
+        for i, shape in enumerate(shapes or ()):
+            name = specs[i].string("name") if i < len(specs) else ""
+            if name in owners:
+                owner, expected = owners[name]
+                permissive = specs[i].string("share_mode", "STRICT") in ("PERMISSIVE", "1")
+                same = not differ(count(expected), count(shape)) if permissive else not differ(expected, shape)
+                if not same:
+                    refuse(layer, f'shares "{name}" with {owner}: {text(shape)} there {text(expected)}')
+                continue
+            sizes.append(elements(shape))
+            if name:
+                owners[name] = (layer, shape)
+    return total(sizes)
+
+
+def created_blobs(layers: Sequence[Layer], outputs: Sequence[tuple[MaybeShape, ...]]) -> list[MaybeShape]:
+    """Shapes of all blobs, each once: what works in place creates none."""
+    seen: set[str] = set()
+    created: list[MaybeShape] = []
+    for layer, shapes in zip(layers, outputs, strict=True):
+        for i, shape in enumerate(shapes):
+            name = layer.outputs[i] if i < len(layer.outputs) else AUTOMATIC
+            if name not in seen or name == AUTOMATIC:
+                created.append(shape)
+            seen.add(name)
+    return created
+
+
+def unknown_note(layer: Layer, shapes: Iterable[MaybeShape], weights: tuple[Shape, ...] | None) -> Note | None:
+    """Says what is not known about a layer."""
+    missing = [what for what, bad in (("outputs", None in tuple(shapes)), ("weights", weights is None)) if bad]
+    return Note("shapes", layer.name, f"shapes of {' and '.join(missing)} are not known") if missing else None
+
+
+def elements(shape: MaybeShape) -> int | None:
+    """Number of elements, if it is known."""
+    return count(shape) if known(shape) else None
+
+
+def number(size: int) -> int | None:
+    """A size, or ``None`` for an unknown one."""
+    return None if size is UNKNOWN else size
+
+
+def total(sizes: Iterable[int | None]) -> int | None:
+    """Sum; ``None`` if one is not known."""
+    result = 0
+    for size in sizes:
+        if size is None:
+            return None
+        result += size
+    return result
+
+
+def scaled(size: int | None, factor: int) -> int | None:
+    """A multiple, if the size is known."""
+    return None if size is None else size * factor

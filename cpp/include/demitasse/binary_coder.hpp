@@ -34,6 +34,7 @@ class BinaryEncoder {
 
     // Ends the stream with as few bytes as tell its last interval apart; the decoder reads zeros beyond.
     void finish() {
+        const std::size_t written = out_.size();  // zeros before this are data: the decoder allows few bytes to be missing
         for (int bits = 0; bits <= 64; bits += 8) {
             const std::uint64_t mask = bits == 64 ? 0 : ~std::uint64_t(0) >> bits;
             const std::uint64_t value = (low_ + mask) & ~mask;
@@ -44,7 +45,7 @@ class BinaryEncoder {
             for (int i = 0; i < bits; i += 8) out_.push_back(std::uint8_t(value >> (56 - i)));
             break;
         }
-        while (out_.size() > start_ && out_.back() == 0) out_.pop_back();
+        while (out_.size() > written && out_.back() == 0) out_.pop_back();
     }
 
   private:

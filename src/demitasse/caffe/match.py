@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from demitasse.caffe.blob import BlobRecord, product
+from demitasse.caffe.expected import needs
 from demitasse.caffe.model import Caffemodel, LayerRecord
 from demitasse.caffe.wire import grouped
 from demitasse.errors import OptionError, WeightsError
+from demitasse.layers import MaybeShape, Shape, differ, known
 from demitasse.net import Dense, Layer, Net, Note
 
 __all__ = ["with_weights"]
 
-Shape = tuple[int, ...]
+VARIANTS = frozenset({"CConvolution", "CInnerProduct"})
+"""Types of forks that differ in how many masks they store behind the weights."""
 
 LISTED = 6
 """Names in a message before it says how many more there are."""
@@ -31,16 +34,15 @@ def with_weights(net: Net, model: Caffemodel, *, missing: str = "error") -> Net:
         raise OptionError(f'missing must be "error" or "keep", and is {missing!r}')
     names = {layer.name for layer in net.layers}
     sources = {source.name: source for source in model.layers if source.name in names}
-    expected = parameter_shapes(net)
     layers, without = [], []
-    for layer, shapes in zip(net.layers, expected, strict=True):
-        source = sources.get(layer.name)
+    for layer, need in zip(net.layers, needs(net), strict=True):
+        source = sources.get(layer.name) if need.first else None
         if source is None:
-            if shapes:
-                without.append((layer, shapes))
+            if need.shapes:
+                without.append((layer, need.shapes))
             layers.append(layer)
         else:
-            layers.append(layer.with_tensors(tensors(model, layer, source, shapes)))
+            layers.append(layer.with_tensors(tensors(model, layer, source, need.shapes)))
     if without and missing == "error":
         raise WeightsError(lacking(model, without, sources.values(), names))
     kept = [Note("read", layer.name, f"{model.reader.name} has no weights for it: it has none") for layer, _ in without]
@@ -48,12 +50,14 @@ def with_weights(net: Net, model: Caffemodel, *, missing: str = "error") -> Net:
 
 
 def tensors(
-    model: Caffemodel, layer: Layer, source: LayerRecord, shapes: Sequence[Shape | None] | None
+    model: Caffemodel, layer: Layer, source: LayerRecord, shapes: Sequence[MaybeShape] | None
 ) -> Iterable[Dense]:
     """The blobs of one layer in the shapes that it needs; ``shapes`` is None where that is not known."""
     blobs = source.blobs
     if shapes is None:
         shapes = [None] * len(blobs)
+    if layer.type in VARIANTS:
+        shapes = [*shapes, *[None] * len(blobs)][: len(blobs)]
     if len(shapes) != len(blobs):
         have = ", ".join(str(list(blob.dims)) for blob in blobs) or "none"
         need = ", ".join(str(list(shape)) if shape is not None else "?" for shape in shapes) or "none"
@@ -62,32 +66,36 @@ def tensors(
         )
     out = []
     for i, (blob, shape) in enumerate(zip(blobs, shapes, strict=True)):
-        if shape is None:
-            shape = blob.dims if blob.shape is not None else likely_shape(layer.type, i, blob.dims)
-        elif not same_shape(blob, shape):
+        if shape is not None and not fits(blob, shape):
             raise WeightsError(
                 f"{model.reader.name}: {layer}, blob {i}: the network needs {list(shape)} "
                 f"({grouped(product(shape))} numbers), and the file has {list(blob.dims)} ({grouped(blob.count)})"
             )
+        if not known(shape):
+            axes = len(shape) if shape is not None else likely_axes(layer.type, i)
+            shape = blob.dims if blob.legacy is None else without_ones(blob.dims, axes)
         values = blob.array(shape)
         out.append(Dense(values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))))
     return out
 
 
-def same_shape(blob: BlobRecord, shape: Shape) -> bool:
-    """Caffe's rule: equal, or for a legacy blob equal once the shape has leading ones up to four."""
+def fits(blob: BlobRecord, shape: Shape) -> bool:
+    """Caffe's rule: equal, or for a legacy blob equal once the shape has leading ones up to four. Sizes that are not
+    known fit any."""
     if blob.legacy is None:
-        return blob.dims == shape
-    return len(shape) <= 4 and blob.legacy == (1,) * (4 - len(shape)) + shape
+        return not differ(blob.dims, shape)
+    return len(shape) <= 4 and not differ(blob.legacy, (1,) * (4 - len(shape)) + shape)
 
 
-def likely_shape(kind: str, index: int, dims: Shape) -> Shape:
-    """A legacy blob's shape where the network does not say: kernels keep four axes, matrices two, the rest is flat."""
-    axes = 1
-    if index == 0:
-        axes = {"InnerProduct": 2, "Embed": 2}.get(kind, 4)
-        if kind in ("PReLU", "Scale", "Bias", "BatchNorm", "Normalize"):
-            axes = 1
+def likely_axes(kind: str, index: int) -> int:
+    """How many axes a blob has where the network does not say: kernels four, matrices two, everything else one."""
+    if index > 0 or kind in ("BatchNorm", "Bias", "Normalize", "PReLU", "Scale"):
+        return 1
+    return 2 if kind in ("Embed", "InnerProduct") else 4
+
+
+def without_ones(dims: Shape, axes: int) -> Shape:
+    """A legacy blob's dimensions without leading ones, down to that many."""
     while len(dims) > axes and dims[0] == 1:
         dims = dims[1:]
     return dims
@@ -95,7 +103,7 @@ def likely_shape(kind: str, index: int, dims: Shape) -> Shape:
 
 def lacking(
     model: Caffemodel,
-    without: Sequence[tuple[Layer, Sequence[Shape | None]]],
+    without: Sequence[tuple[Layer, Sequence[MaybeShape]]],
     used: Iterable[LayerRecord],
     names: set[str],
 ) -> str:
@@ -125,8 +133,3 @@ def listed(items: Iterable[str]) -> str:
     every = list(items)
     more = len(every) - LISTED
     return ", ".join(every[:LISTED]) + (f" and {more} more" if more > 0 else "")
-
-
-def parameter_shapes(net: Net) -> list[Sequence[Shape | None] | None]:
-    """What each layer needs: None where it is not known."""
-    return [None for _ in net.layers]

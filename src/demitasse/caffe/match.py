@@ -33,18 +33,20 @@ def with_weights(net: Net, model: Caffemodel, *, missing: str = "error") -> Net:
     if missing not in ("error", "keep"):
         raise OptionError(f'missing must be "error" or "keep", and is {missing!r}')
     names = {layer.name for layer in net.layers}
-    sources = {source.name: source for source in model.layers if source.name in names}
+    sources: dict[str, list[LayerRecord]] = {}
+    for source in model.layers:
+        if source.name in names:
+            sources.setdefault(source.name, []).append(source)
     layers, without = [], []
     for layer, need in zip(net.layers, needs(net), strict=True):
-        source = sources.get(layer.name) if need.first else None
-        if source is None:
-            if need.shapes:
-                without.append((layer, need.shapes))
-            layers.append(layer)
-        else:
-            layers.append(layer.with_tensors(tensors(model, layer, source, need.shapes)))
+        found = sources.get(layer.name, []) if need.first else []
+        if not found and need.shapes:
+            without.append((layer, need.shapes))
+        for source in found:
+            layer = layer.with_tensors(tensors(model, layer, source, need.shapes))
+        layers.append(layer)
     if without and missing == "error":
-        raise WeightsError(lacking(model, without, sources.values(), names))
+        raise WeightsError(lacking(model, without, names))
     kept = [Note("read", layer.name, f"{model.reader.name} has no weights for it: it has none") for layer, _ in without]
     return net.with_layers(layers, *kept, *leftovers(model, names))
 
@@ -104,7 +106,6 @@ def without_ones(dims: Shape, axes: int) -> Shape:
 def lacking(
     model: Caffemodel,
     without: Sequence[tuple[Layer, Sequence[MaybeShape]]],
-    used: Iterable[LayerRecord],
     names: set[str],
 ) -> str:
     """The message for layers that the file lacks, with what it has instead."""
@@ -116,7 +117,8 @@ def lacking(
     if spare:
         unused = listed(f'"{r.name}" {" ".join(str(list(blob.dims)) for blob in r.blobs)}' for r in spare)
         return f"{text}; unused in the file are {unused}"
-    return f"{text}; the file has weights for {sum(1 for record in used if record.blobs)} layers, all of them used"
+    have = listed(f'"{record.name}"' for record in model.layers if record.blobs) or "no layer"
+    return f"{text}; the file has weights for {have}"
 
 
 def leftovers(model: Caffemodel, names: set[str]) -> Iterable[Note]:

@@ -29,7 +29,13 @@ __all__ = [
 
 
 class DemitasseError(Exception):
-    """Whatever this package raises on purpose."""
+    """Whatever this package raises on purpose.
+
+    Names out of damaged files end up in messages: what cannot be printed in one line is escaped.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in message))
 
 
 class FileError(DemitasseError):

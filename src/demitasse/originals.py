@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
+
 from demitasse.atomic import replacing
 from demitasse.caffe.match import with_weights
 from demitasse.caffe.model import Caffemodel
 from demitasse.caffe.read import parse_net, read_text
 from demitasse.codec import container
 from demitasse.codec.original import Frame, Run
-from demitasse.errors import OptionError
+from demitasse.errors import OptionError, VerificationError
 from demitasse.net import Net
 
-__all__ = ["is_original", "network", "restore", "store"]
+__all__ = ["check", "is_original", "network", "restore", "store"]
 
 StrPath = str | os.PathLike[str]
 
@@ -45,6 +47,21 @@ def restore(path: StrPath, prototxt: StrPath, caffemodel: StrPath, *, threads: i
             text.write(reader.text)
             for part in reader.original.parts():
                 weights.write(part)
+
+
+def check(path: StrPath, prototxt: StrPath, caffemodel: StrPath, *, threads: int | None = None) -> None:
+    """Decode a .demi and hold every byte against the files. VerificationError if one differs."""
+    model = Caffemodel.open(caffemodel).buffer
+    with container.open(path, threads=threads) as reader:
+        same = reader.original is not None and reader.text == read_text(Path(prototxt))
+        at = 0
+        for part in reader.original.parts() if reader.original is not None else ():
+            same = same and np.array_equal(
+                np.frombuffer(model[at : at + len(part)], np.uint8), np.frombuffer(part, np.uint8)
+            )
+            at += len(part)
+    if not same or at != len(model):
+        raise VerificationError(f"{path}: gives back other files than were stored")
 
 
 def network(text: bytes, original: Frame, name: str) -> Net:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from demitasse.cli.model import Source, check_output, content, form, source
+from demitasse.cli.model import Source, check_output, form, source
 from demitasse.errors import FileError, OptionError
 
 TEXT = b'name: "x"\nlayer { name: "data" type: "Input" top: "data" }\n'
@@ -16,10 +16,6 @@ def files(tmp_path: Path) -> dict[str, Path]:
     for name, path in paths.items():
         path.write_bytes(contents[name])
     return paths
-
-
-def test_a_file_is_known_by_its_content(files):
-    assert {name: content(path) for name, path in files.items()} == {name: name for name in files}
 
 
 @pytest.mark.parametrize(
@@ -47,9 +43,9 @@ def test_files_that_make_a_network(files):
 
 def test_what_is_no_file_is_said(tmp_path):
     (tmp_path / "empty").touch()
-    for path, message in ((tmp_path, "folder"), (tmp_path / "missing", "no such file"), (tmp_path / "empty", "empty")):
+    for path, message in ((tmp_path, "folder"), (tmp_path / "missing", "No such file"), (tmp_path / "empty", "empty")):
         with pytest.raises(FileError, match=message):
-            content(path)
+            source([path])
 
 
 @pytest.mark.parametrize(

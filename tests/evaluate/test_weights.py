@@ -49,3 +49,22 @@ def test_layers_that_do_not_match_are_named():
     _, unmatched = weight_errors(net(same=[a], resized=[a], gone=[a]), net(same=[a], resized=[b], new=[a]))
     assert unmatched == ("resized", "gone", "new")
     assert not identical(net(c=[a]), net())
+
+
+class InParts(Dense):
+    """As a tensor that is still in its file."""
+
+    def parts(self):
+        flat = self.values.ravel()
+        yield from (flat[:3], flat[3 : BLOCK + 10], flat[BLOCK + 10 :])
+
+
+@pytest.mark.parametrize(("one", "other"), [(InParts, Dense), (Dense, InParts), (InParts, InParts)])
+def test_tensors_that_come_in_parts(one, other):
+    a = np.random.default_rng(0).standard_normal(2 * BLOCK).astype(np.float32)
+    b = a.copy()
+    b[BLOCK + 11] += 1
+    first, second = (Net("n", (Layer("c", "X", tensors=(kind(v),)),)) for kind, v in ((one, a), (other, b)))
+    (error,), _ = weight_errors(first, second)
+    assert (error.noise, error.largest) == (pytest.approx(1), pytest.approx(1))
+    assert error.signal == pytest.approx(float(np.vdot(a, a)))

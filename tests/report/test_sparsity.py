@@ -45,13 +45,6 @@ def test_empty_and_scalar_tensors(shape):
     assert found.zeros == found.size
 
 
-def test_removable_counts_a_crossing_once():
-    weights = np.ones((4, 4), np.float32)
-    weights[0] = 0
-    weights[:, 1] = 0
-    assert sparsity(weights).removable == 7
-
-
 def test_entropy_of_known_distributions():
     random = np.random.default_rng(0)
     assert entropy(np.zeros(100, np.float32)) == 0

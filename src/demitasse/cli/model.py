@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from demitasse.codec.container import is_container
 from demitasse.errors import FileError, OptionError
+from demitasse.files import content
 
 __all__ = ["Source", "check_output", "form", "source"]
 
-Content = Literal["text", "weights", "demi"]
 Form = Literal["demi", "folder"]
 
 
@@ -65,23 +64,6 @@ def source(paths: Sequence[Path], *, weights: bool = True) -> Source:
         case [_, _]:
             raise OptionError("a .demi holds the whole network: give it alone")
     raise OptionError(f"{len(paths)} files given: a network is DEPLOY MODEL, or one FILE.demi")
-
-
-def content(path: Path) -> Content:
-    """What a file seems to be, by its first bytes. FileError if it is none, is empty or cannot be read."""
-    if path.is_dir():
-        raise FileError(f"{path}: is a folder; name the file in it")
-    try:
-        with path.open("rb") as file:
-            start = file.read(4096)
-    except OSError as error:
-        raise FileError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
-    if not start:
-        raise FileError(f"{path}: is empty")
-    if is_container(path) or path.suffix.lower() == ".demi":
-        return "demi"
-    control = sum(byte < 32 and byte not in b"\t\n\r\f\v" for byte in start)
-    return "weights" if control > len(start) // 100 else "text"
 
 
 def form(output: str) -> Form:

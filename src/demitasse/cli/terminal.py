@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from demitasse.layers import UNKNOWN
 from demitasse.report.table import Column, render
 
 __all__ = ["Progress", "Terminal", "json_ready"]
@@ -94,6 +95,8 @@ def json_ready(value: Any) -> Any:
         return {str(key): json_ready(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [json_ready(item) for item in value]
+    if value is UNKNOWN:
+        return None
     if isinstance(value, (bool, int, str)) or value is None:
         return value
     if isinstance(value, float):

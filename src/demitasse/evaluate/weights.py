@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +76,7 @@ def identical(original: Net, candidate: Net) -> bool:
 def tensor_error(layer: str, index: int, original: Tensor, candidate: Tensor) -> WeightError:
     """One tensor against another of the same shape. What is no number in one and not in the other is infinite noise."""
     signal = noise = largest = 0.0
-    for a, b in blocks(original.array(), candidate.array()):
+    for a, b in blocks(original, candidate):
         with np.errstate(over="ignore", invalid="ignore"):
             wide: type[np.floating[Any]] = np.float64 if a.dtype == np.float64 else np.float32
             values: npt.NDArray[Any] = a.astype(wide, copy=False)
@@ -94,8 +94,21 @@ def tensor_error(layer: str, index: int, original: Tensor, candidate: Tensor) ->
     return WeightError(layer, index, original.size, signal, noise, largest)
 
 
-def blocks(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-    """Both arrays, flat, a block at a time."""
-    flat_a, flat_b = a.reshape(-1), b.reshape(-1)
-    for start in range(0, flat_a.size, BLOCK):
-        yield flat_a[start : start + BLOCK], flat_b[start : start + BLOCK]
+def blocks(one: Tensor, other: Tensor) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+    """Both tensors, flat, a block at a time; one that is still in its file is decoded as it is needed."""
+    if hasattr(one, "parts"):
+        yield from ((a, b) for b, a in blocks_of(other, one))
+    else:
+        yield from blocks_of(one, other)
+
+
+def blocks_of(whole: Tensor, other: Tensor) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+    """The same; ``other`` is the one that may come in parts."""
+    flat = whole.array().reshape(-1)
+    parts: Iterable[npt.NDArray[Any]] = other.parts() if hasattr(other, "parts") else [other.array().reshape(-1)]
+    at = 0
+    for part in parts:
+        for start in range(0, part.size, BLOCK):
+            piece = part[start : start + BLOCK]
+            yield flat[at : at + piece.size], piece
+            at += piece.size

@@ -10,26 +10,29 @@ __all__ = ["count", "decibel", "percent", "ratio", "shape", "size"]
 UNITS = ("", "k", "M", "G", "T", "P", "E")
 
 
-def scaled(value: float, digits: int) -> tuple[str, str]:
-    """The value in the largest unit that leaves at least 1, with at most ``digits`` significant digits."""
+def scaled(value: float) -> tuple[float, str]:
+    """The value in the largest unit that leaves at least 1."""
     unit = 0
     while abs(value) >= 999.5 and unit < len(UNITS) - 1:
         value /= 1000
         unit += 1
-    decimals = 0 if unit == 0 else max(0, digits - len(str(int(abs(value)))))
-    return f"{value:.{decimals}f}", UNITS[unit]
+    return value, UNITS[unit]
 
 
 def size(nbytes: int) -> str:
-    """Bytes: ``187 bytes``, ``7.0 KB``, ``10.67 MB``, ``548.3 MB``."""
-    text, unit = scaled(nbytes, 4 if nbytes >= 999_500 else 2)
-    return f"{text} {unit.upper()}B" if unit else f"{nbytes} bytes"
+    """Bytes: ``187 bytes``, ``7.0 KB``, ``8.86 MB``, ``548.3 MB``."""
+    value, unit = scaled(nbytes)
+    if not unit:
+        return f"{nbytes} bytes"
+    decimals = (1 if value < 10 else 0) if unit == "k" else (2 if value < 100 else 1)
+    return f"{value:.{decimals}f} {unit.upper()}B"
 
 
 def count(value: int) -> str:
     """How many: ``420``, ``2.66 M``, ``137 M``."""
-    text, unit = scaled(value, 3)
-    return f"{text} {unit}" if unit else text
+    scaled_value, unit = scaled(value)
+    decimals = max(0, 3 - len(str(int(abs(scaled_value)))))
+    return f"{scaled_value:.{decimals}f} {unit}" if unit else str(value)
 
 
 def ratio(before: float, after: float) -> str:

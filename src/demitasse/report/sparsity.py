@@ -42,14 +42,6 @@ class Sparsity:
         """Columns that are entirely zero."""
         return int(self.columns.size - np.count_nonzero(self.columns))
 
-    @property
-    def removable(self) -> int:
-        """Elements in rows or columns that are entirely zero (columns per group counted as a share)."""
-        if not self.size:
-            return 0
-        share = (np.count_nonzero(self.rows) / self.rows.size) * (np.count_nonzero(self.columns) / self.columns.size)
-        return round(self.size * (1 - share))
-
 
 def sparsity(values: npt.NDArray[Any], groups: int = 1, threads: int = 1) -> Sparsity:
     """Zeros of an array by its first two axes (a vector: rows only). Negative zero is a zero.

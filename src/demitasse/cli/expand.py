@@ -1,0 +1,110 @@
+"""``demitasse expand``: plain Caffe files from a .demi."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from demitasse import files, originals
+from demitasse.cli.model import check_output, form, source
+from demitasse.cli.options import (
+    debugging,
+    dry_run,
+    json_output,
+    model_argument,
+    no_run,
+    output,
+    quiet,
+    threads,
+    worker_threads,
+)
+from demitasse.cli.staging import scratch, staged
+from demitasse.cli.terminal import Terminal
+from demitasse.errors import OptionError, VerificationError
+from demitasse.evaluate.compare import Subject, reason_not_to_run
+from demitasse.evaluate.weights import identical
+from demitasse.net import Net
+from demitasse.report.quantities import count, size
+
+__all__ = ["command"]
+
+
+@click.command("expand")
+@model_argument("FILE.demi")
+@output("Folder for NAME.prototxt and NAME.caffemodel.")
+@dry_run
+@no_run
+@json_output
+@threads
+@quiet
+@debugging
+def command(**options: Any) -> int:
+    """Turn a .demi back into plain Caffe files.
+
+    From a lossless .demi prototxt and caffemodel come back byte for byte. What was written is read again and compared
+    with the .demi, weight for weight, and run once through OpenCV.
+    """
+    return Request(**options)()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The options, by name."""
+
+    model: tuple[Path, ...]
+    output: str
+    dry: bool
+    run: bool
+    as_json: bool
+    threads: int | None
+    quiet: bool
+
+    def __call__(self) -> int:
+        """Do it. The exit status."""
+        given = source(self.model)
+        if given.demi is None:
+            raise OptionError(f"{given} is a plain Caffe file already: expand takes a .demi")
+        if form(self.output) != "folder":
+            raise OptionError(f"{self.output}: expand writes plain Caffe files into a folder: give -o out/")
+        targets = [Path(self.output) / (given.demi.stem + suffix) for suffix in (".prototxt", ".caffemodel")]
+        check_output(targets, given)
+        terminal = Terminal(self.quiet, self.as_json)
+        exact = originals.is_original(given.demi)
+        net = files.load(given.demi)
+        terminal.step("read", f"{given.demi.name} · {count(net.parameters)} parameters · {size(given.bytes)}")
+        with (scratch if self.dry else staged)(targets) as paths:
+            if exact:
+                originals.restore(given.demi, *paths, threads=worker_threads(self.threads))
+            else:
+                files.save_pair(net, *paths)
+            written = self.verified(net, paths)
+            reason = "not asked for" if not self.run else reason_not_to_run(written, threads=self.threads or 0)
+            sizes = [path.stat().st_size for path in paths]
+        for target, nbytes in zip(targets, sizes, strict=True):
+            terminal.step("would write" if self.dry else "wrote", f"{target} · {size(nbytes)}")
+        equal = "the same files as were stored, by their hash" if exact else "every weight is what the .demi says"
+        terminal.step("verified", f"read again: {equal}")
+        terminal.line(f"Loads in: demitasse{'' if reason else ', OpenCV 4 (loaded and run)'}.")
+        if reason:
+            terminal.note(f"not run through OpenCV: {reason}")
+        terminal.result(
+            {
+                "command": "expand",
+                "input": {"file": given.demi, "bytes": given.bytes, "lossless": exact},
+                "output": [{"file": file, "bytes": nbytes} for file, nbytes in zip(targets, sizes, strict=True)],
+                "written": not self.dry,
+                "verified": True,
+                "opencv": {"ran": not reason, "reason": reason},
+            }
+        )
+        return 0
+
+    def verified(self, net: Net, paths: list[Path]) -> Subject:
+        """What was written, read again. VerificationError if that is another network."""
+        written = files.load(*paths, missing="keep")
+        if not identical(net, written):
+            raise VerificationError(f"{self.output}: other weights were read than were written")
+        return Subject(written, *paths)

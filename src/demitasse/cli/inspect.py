@@ -1,0 +1,52 @@
+"""``demitasse inspect``: what is in a network, and what makes it large."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from demitasse.cli.loading import load
+from demitasse.cli.model import source
+from demitasse.cli.options import debugging, json_output, model_argument, quiet, threads, worker_threads
+from demitasse.cli.terminal import Terminal
+from demitasse.report.inspection_text import COLUMNS, closing, headline, table_rows
+from demitasse.report.look import inspect_net
+from demitasse.report.stored import stored_bytes
+
+__all__ = ["command"]
+
+
+@click.command("inspect")
+@model_argument("DEPLOY [MODEL] | FILE.demi")
+@click.option("--all", "every", is_flag=True, help="Show layers without weights, too.")
+@json_output
+@threads
+@quiet
+@debugging
+def command(model: tuple[Path, ...], every: bool, as_json: bool, threads: int | None, quiet: bool) -> int:
+    """What is in a network, and what makes it large.
+
+    For every layer: output shape, multiply-accumulates, bytes, zeros, output channels that are dead (weights and bias
+    all zero), input channels that are read by nothing but zeros, channels that are computed twice, and how many bits a
+    weight an entropy coder would need.
+    """
+    terminal = Terminal(quiet, as_json)
+    given = source(model, weights=False)
+    net = load(given)
+    with terminal.progress("look") as progress:
+        found = inspect_net(
+            net,
+            file_bytes=given.bytes,
+            stored=None if given.demi is None else stored_bytes(given.demi),
+            threads=worker_threads(threads),
+            progress=progress,
+        )
+    terminal.line(headline(found, given.files[-1].name))
+    terminal.table(COLUMNS, table_rows(found, every or not found.parameters))
+    for text in closing(found, [str(path) for path in given.files], given.demi is not None):
+        terminal.line("  " + text)
+    for text in found.notes:
+        terminal.note(text)
+    terminal.result({"command": "inspect", "files": [str(path) for path in given.files], **found.as_dict()})
+    return 0

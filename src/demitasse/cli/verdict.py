@@ -1,0 +1,61 @@
+"""A comparison in words, and whether it is good enough."""
+
+from __future__ import annotations
+
+from demitasse.errors import VerificationError
+from demitasse.evaluate.comparison import Comparison
+from demitasse.evaluate.outputs import OutputError
+from demitasse.report.quantities import decibel
+from demitasse.report.table import Column
+
+__all__ = ["OUTPUTS", "SLACK", "check_outputs", "output_rows", "outputs_in_words"]
+
+SLACK = 10.0
+"""Decibels that the outputs may be below the quality asked for: it is estimated without data, on real pictures it
+varies by a few. More than that is a defect, not an estimate."""
+
+OUTPUTS = (Column("output", least=12), Column("signal to noise", "right"), Column("largest", "right"), Column(""))
+
+
+def outputs_in_words(found: Comparison) -> str:
+    """What was run on what, and the worst of it; or why nothing was."""
+    if found.skipped:
+        return f"outputs were not compared: {found.skipped}"
+    worst = found.worst
+    at = f": {decibel(worst.snr)} at {worst.name}" if worst is not None else ""
+    return f"{found.runtime} on {found.pictures}{at}"
+
+
+def output_rows(found: Comparison) -> list[list[str]]:
+    """Rows for `OUTPUTS`."""
+    return [
+        [
+            error.name,
+            "" if error.boxes else decibel(error.snr),
+            "" if error.boxes else f"{error.largest:.2g}",
+            said(error),
+        ]
+        for error in found.outputs
+    ]
+
+
+def said(error: OutputError) -> str:
+    """What an output is about, beyond numbers."""
+    if error.boxes is not None:
+        boxes = error.boxes
+        if not boxes.expected and not boxes.added:
+            return "no boxes of score 0.5 or more"
+        added = f", {boxes.added} added" if boxes.added else ""
+        return f"{boxes.matched} of {boxes.expected} boxes found again{added}"
+    if error.kind == "classes":
+        return f"the same class wins in {error.top1} of {error.decisions}"
+    return ""
+
+
+def check_outputs(found: Comparison, quality: float) -> None:
+    """VerificationError if outputs were compared and are far worse than the quality (in dB) that was asked for."""
+    worst = found.worst
+    if worst is not None and worst.snr < quality - SLACK:
+        raise VerificationError(
+            f"{worst.name} has {decibel(worst.snr)} of signal to noise, and {quality:.0f} dB were asked for"
+        )

@@ -6,6 +6,14 @@ from demitasse.cli.staging import scratch, staged
 from demitasse.errors import FileError, VerificationError
 
 
+def interrupted(targets: list[Path], error: BaseException) -> None:
+    """Writes to every target, then fails."""
+    with staged(targets) as paths:
+        for path in paths:
+            path.write_text("new")
+        raise error
+
+
 def test_verified_files_get_their_names(tmp_path):
     targets = [tmp_path / "new" / "folder" / "a", tmp_path / "b"]
     with staged(targets) as paths:
@@ -19,27 +27,24 @@ def test_verified_files_get_their_names(tmp_path):
 def test_an_old_file_is_replaced_only_by_a_verified_one(tmp_path):
     target = tmp_path / "a"
     target.write_text("old")
-    with pytest.raises(VerificationError, match=r"off \(kept as .*a\.unverified\)"), staged([target]) as (path,):
-        path.write_text("new")
-        raise VerificationError("off")
+    with pytest.raises(VerificationError, match=r"off \(kept as .*a\.unverified\)"):
+        interrupted([target], VerificationError("off"))
     assert target.read_text() == "old"
-    assert path.read_text() == "new"
+    assert (tmp_path / "a.unverified").read_text() == "new"
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, FileError("x"), ValueError])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(), FileError("x"), ValueError()])
 def test_any_other_end_leaves_nothing(tmp_path, error):
-    with pytest.raises(type(error) if isinstance(error, Exception) else error), staged([tmp_path / "d" / "a"]) as paths:
-        paths[0].write_text("half")
-        raise error
+    with pytest.raises(type(error)):
+        interrupted([tmp_path / "d" / "a"], error)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_folders_that_were_there_stay(tmp_path):
     folder = tmp_path / "d"
     folder.mkdir()
-    with pytest.raises(ValueError), staged([folder / "e" / "a"]) as paths:
-        paths[0].write_text("half")
-        raise ValueError
+    with pytest.raises(ValueError):
+        interrupted([folder / "e" / "a"], ValueError())
     assert list(tmp_path.rglob("*")) == [folder]
 
 

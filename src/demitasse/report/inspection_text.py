@@ -68,7 +68,7 @@ def remark(row: LayerRow) -> str:
     """What the figures mean, where that is not obvious."""
     if row.same_as:
         return f"same weights as {row.same_as}"
-    if row.scattered:
+    if row.scattered and row.stored is None:
         return "scattered: only storage can use them" if not row.removable else "the other zeros are scattered"
     return ""
 

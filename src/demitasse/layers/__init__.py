@@ -13,7 +13,6 @@ from demitasse.layers.layertype import LayerType
 from demitasse.layers.shapes import Shapes, infer, parameter_shapes
 from demitasse.layers.sizes import UNKNOWN, MaybeShape, Shape, count, differ, known
 from demitasse.layers.table import LAYERS, layer_type
-from demitasse.layers.weights import weight_shapes
 
 __all__ = [
     "LAYERS",
@@ -30,5 +29,4 @@ __all__ = [
     "known",
     "layer_type",
     "parameter_shapes",
-    "weight_shapes",
 ]

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from demitasse.errors import NetError
 from demitasse.layers.layertype import blaming, refuse
 from demitasse.layers.split import insert_splits
@@ -16,7 +18,7 @@ from demitasse.layers.table import LAYERS, layer_type
 from demitasse.message import Message
 from demitasse.net import Layer, Net, Note
 
-__all__ = ["AUTOMATIC", "Graph", "build", "phase_of"]
+__all__ = ["AUTOMATIC", "Graph", "State", "build", "phase_of"]
 
 AUTOMATIC = "(automatic)"
 """Name of the output of a loss layer that the file gives none."""
@@ -55,9 +57,10 @@ def build(net: Net, phase: str = "TEST", level: int = 0, stages: Iterable[str] =
         raise NetError(f"phase is {phase!r}; it must be TRAIN or TEST")
     state = State(phase, level, frozenset((*net.message.message("state").strings("stage"), *stages)))
     layers = [layer for layer in net.layers if state.includes(layer)]
+    blobs, unread = connect(layers, phase)
     if splits:
-        layers = [with_automatic_output(layer) for layer in insert_splits(layers)]
-    blobs, unread = connect(layers)
+        layers = [as_caffe(layer) for layer in insert_splits(layers)]
+        blobs, unread = connect(layers, phase)
     weights = {name: weight for layer in layers for name, weight in loss_weights(layer).items()}
     lossy = {name for name in weights if name in blobs}
     sources = tuple(name for layer in layers if layer.type == "Input" for name in layer.outputs)
@@ -105,22 +108,22 @@ def phase_of(message: Message, default: str) -> str:
     return phase
 
 
-def with_automatic_output(layer: Layer) -> Layer:
-    """A loss layer without an output gets one."""
-    fewest = layer_type(layer.type).output_limits(layer)[0]
-    if not layer_type(layer.type).is_loss or len(layer.outputs) >= fewest:
-        return layer
-    return replace(layer, outputs=layer.outputs + (AUTOMATIC,) * (fewest - len(layer.outputs)))
+def as_caffe(layer: Layer) -> Layer:
+    """A loss layer without an output gets one. NetError for what Caffe alone refuses."""
+    kind = layer_type(layer.type)
+    kind.check_as_caffe(layer)
+    missing = kind.output_limits(layer)[0] - len(layer.outputs) if kind.is_loss else 0
+    return replace(layer, outputs=layer.outputs + (AUTOMATIC,) * missing) if missing > 0 else layer
 
 
-def connect(layers: Iterable[Layer]) -> tuple[set[str], set[str]]:
+def connect(layers: Iterable[Layer], phase: str) -> tuple[set[str], set[str]]:
     """All blobs, and those that nobody reads. NetError for what does not hang together."""
     blobs: set[str] = set()
     unread: set[str] = set()
     for layer in layers:
         for name in layer.inputs:
             if name not in blobs:
-                refuse(layer, f'reads "{name}", which no layer before it gives')
+                refuse(layer, f'reads "{name}", which no layer before it gives in phase {phase}')
             unread.discard(name)
         for i, name in enumerate(layer.outputs):
             in_place = i < len(layer.inputs) and layer.inputs[i] == name
@@ -138,10 +141,10 @@ def connect(layers: Iterable[Layer]) -> tuple[set[str], set[str]]:
 
 
 def loss_weights(layer: Layer) -> dict[str, float]:
-    """Weight of each output that counts as a loss. NetError unless there is a weight for each output, or none."""
+    """Weight, as float32, of each output that counts as a loss. NetError unless each output has one, or none has."""
     is_loss = layer_type(layer.type).is_loss
     weights = layer.message.numbers("loss_weight") or ((1.0,) if is_loss else ())
     outputs = layer.outputs or ((AUTOMATIC,) if is_loss else ())
     if weights and len(weights) != len(outputs):
         refuse(layer, f"has {len(weights)} loss_weight for {len(outputs)} outputs; it needs one for each")
-    return {name: weight for name, weight in zip(outputs, weights, strict=False) if weight}
+    return {name: float(np.float32(weight)) for name, weight in zip(outputs, weights, strict=False) if weight}

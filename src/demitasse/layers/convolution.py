@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from demitasse.layers.layertype import Counts, LayerType, text
 from demitasse.layers.sizes import Shape, count, differ
+from demitasse.net import Layer
 
 __all__ = [
     "Convolution",
@@ -16,6 +17,7 @@ __all__ = [
     "MaskedConvolution",
     "SlidingWindow",
     "window_positions",
+    "with_masks",
 ]
 
 
@@ -189,11 +191,19 @@ class DepthwiseByChannels(Convolution):
 
 
 class MaskedConvolution(Convolution):
-    """CConvolution (dynamic network surgery): a convolution with a mask of the same shape for each blob behind."""
+    """CConvolution: a convolution with a mask of the same shape behind its blobs for each of them, or for the weights
+    alone, as the forks have it (dynamic network surgery, AutoPruning)."""
 
     def parameters(self) -> tuple[Shape, ...] | None:
-        shapes = super().parameters() or ()
-        return shapes + shapes
+        return with_masks(self.layer, super().parameters() or (), "cconvolution_param")
+
+
+def with_masks(layer: Layer, shapes: tuple[Shape, ...], field: str) -> tuple[Shape, ...]:
+    """Shapes of blobs and masks. Only the fork that masks biases has a filler for that mask."""
+    if layer.tensors:
+        return shapes + shapes[: len(layer.tensors) - len(shapes)]
+    masked_bias = "bias_mask_filler" in layer.message.message(field)
+    return shapes + (shapes if masked_bias else shapes[:1])
 
 
 class Im2col(SlidingWindow):

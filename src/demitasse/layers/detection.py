@@ -6,9 +6,17 @@ from typing import ClassVar
 
 from demitasse.layers.layertype import Counts, LayerType, text
 from demitasse.layers.loss import Loss
-from demitasse.layers.sizes import Shape, differ
+from demitasse.layers.sizes import UNKNOWN, Shape, differ
 
-__all__ = ["Boxes", "DetectionEvaluate", "DetectionOutput", "MultiBoxLoss", "PriorBox", "Proposal"]
+__all__ = [
+    "Boxes",
+    "DetectNetTransformation",
+    "DetectionEvaluate",
+    "DetectionOutput",
+    "MultiBoxLoss",
+    "PriorBox",
+    "Proposal",
+]
 
 
 class PriorBox(LayerType):
@@ -107,3 +115,17 @@ class Proposal(LayerType):
     def outputs(self) -> tuple[Shape | None, ...]:
         regions = self.positive("max_rois", self.positive("post_nms_topn", 300))
         return ((regions, 5), (regions,))[: len(self.layer.outputs)]
+
+
+class DetectNetTransformation(LayerType):
+    """NVCaffe's DetectNet: pictures of one size, and labels on a coarser grid."""
+
+    field: ClassVar[str] = "detectnet_groundtruth_param"
+    takes: ClassVar[Counts] = (2, 2)
+    gives: ClassVar[Counts] = (2, 2)
+
+    def outputs(self) -> tuple[Shape | None, ...]:
+        images, channels = self.legacy(0)[:2]
+        height, width = self.positive("image_size_y", 384), self.positive("image_size_x", 1248)
+        stride = self.positive("stride", 4)
+        return (images, channels, height, width), (images, UNKNOWN, height // stride, width // stride)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import ClassVar
 
+from demitasse.layers.convolution import with_masks
 from demitasse.layers.layertype import Counts, LayerType
 from demitasse.layers.sizes import Shape, count
 
@@ -39,11 +40,10 @@ class InnerProduct(LayerType):
 
 
 class MaskedInnerProduct(InnerProduct):
-    """CInnerProduct (dynamic network surgery): with a mask of the same shape for each blob behind."""
+    """CInnerProduct: with masks behind, as CConvolution has them."""
 
     def parameters(self) -> tuple[Shape, ...] | None:
-        shapes = super().parameters() or ()
-        return shapes + shapes
+        return with_masks(self.layer, super().parameters() or (), "cinner_product_param")
 
 
 class MarginInnerProduct(InnerProduct):

@@ -105,6 +105,10 @@ class LayerType:
         if not cls.in_place and layer.inputs and layer.inputs[0] in layer.outputs:
             refuse(layer, f'cannot work in place on "{layer.inputs[0]}": give its output another name')
 
+    @classmethod
+    def check_as_caffe(cls, layer: Layer) -> None:
+        """NetError for what BVLC Caffe refuses by accident, and others accept."""
+
     @cached_property
     def param(self) -> Message:
         """The layer's own parameter message; empty if the file has none."""

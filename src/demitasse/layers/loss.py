@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from demitasse.layers.layertype import Counts, LayerType, text
+from demitasse.layers.layertype import Counts, LayerType, refuse, text
 from demitasse.layers.sizes import Shape, count, differ
 from demitasse.net import Layer
 
@@ -15,12 +15,15 @@ __all__ = [
     "CenterLoss",
     "ContrastiveLoss",
     "CountLoss",
+    "EuclideanLoss",
     "InfogainLoss",
     "Loss",
     "MultinomialLogisticLoss",
     "PairLoss",
     "Reduction",
     "SegAccuracy",
+    "Sink",
+    "SmoothL1Loss",
     "SmoothL1LossPerRegion",
     "SoftmaxWithLoss",
     "SoftmaxWithLossPerRegion",
@@ -114,6 +117,11 @@ class SoftmaxWithLoss(PairLoss):
     field: ClassVar[str] = "softmax_param"
     gives: ClassVar[Counts] = (1, 2)
 
+    @classmethod
+    def check_as_caffe(cls, layer: Layer) -> None:
+        if cls is SoftmaxWithLoss and len(layer.message.scalars("loss_weight")) > 1:
+            refuse(layer, "loss_weight may be given once: Caffe hands it on to the Softmax inside, of one output")
+
     def outputs(self) -> tuple[Shape | None, ...]:
         super().outputs()
         axis = self.axis(self.param.integer("axis", 1), self.inputs[0])
@@ -145,7 +153,8 @@ class SoftmaxWithLossPerRegion(Loss):
     ignores_inputs: ClassVar[bool] = False
 
     def outputs(self) -> tuple[Shape | None, ...]:
-        return ((), self.inputs[0], self.inputs[1])[: max(1, len(self.layer.outputs))]
+        images, _, height, width = self.legacy(0)
+        return ((), self.inputs[0], (images, 1, height, width))[: max(1, len(self.layer.outputs))]
 
 
 class SmoothL1LossPerRegion(Loss):

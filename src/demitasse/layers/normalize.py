@@ -37,10 +37,13 @@ class BN(SameShape):
     field: ClassVar[str] = "bn_param"
 
     def parameters(self) -> tuple[Shape, ...] | None:
-        statistics = any(name in self.param for name in ("slope_filler", "bias_filler", "momentum", "frozen", "icnet"))
-        if not len(self.param) and self.layer.tensors:
-            statistics = len(self.layer.tensors) == 4
-        return ((1, self.legacy(0)[1], 1, 1),) * (4 if statistics else 2)
+        if any(name in self.param for name in ("slope_filler", "bias_filler", "momentum", "frozen", "icnet")):
+            blobs = 4
+        elif any(name in self.param for name in ("scale_filler", "shift_filler", "bn_mode")):
+            blobs = 2
+        else:
+            blobs = len(self.layer.tensors)
+        return ((1, self.legacy(0)[1], 1, 1),) * blobs if blobs else None
 
 
 class Scale(SameShape):

@@ -19,14 +19,16 @@ __all__ = [
 ]
 
 
-def pooled_size(size: int, kernel: int, stride: int, pad: tuple[int, int], ceil: bool) -> int:
-    """Positions of a pooling window on one axis.
+def pooled_size(size: int, window: tuple[int, int], pad: tuple[int, int], *, clip: bool, ceil: bool = True) -> int:
+    """Positions of a pooling window, of some size and stride, on one axis.
 
-    With padding, a last window that would start behind the input and its leading padding is dropped.
+    With ``clip``, a last window that would start behind the input and its leading padding is dropped; Caffe clips both
+    axes where either is padded.
     """
+    kernel, stride = window
     room = size + sum(pad) - kernel
     positions = (-(-room // stride) if ceil else room // stride) + 1
-    if any(pad) and (positions - 1) * stride >= size + pad[0]:
+    if clip and (positions - 1) * stride >= size + pad[0]:
         positions -= 1
     return positions
 
@@ -104,10 +106,11 @@ class Pooling(LayerType):
             self.refuse("padding is only for average and maximum pooling")
         sizes: list[int] = []
         for axis in (0, 1):
-            kernel, stride, pad = self.kernel[axis], self.stride[axis], self.padding[axis]
+            kernel, pad = self.kernel[axis], self.padding[axis]
             if padded and not all(side < kernel for side in pad) and kernel is not UNKNOWN:
                 self.refuse(f"the padding {max(pad)} has to be smaller than the kernel {kernel}")
-            sizes.append(pooled_size(shape[2 + axis], kernel, stride, pad, self.ceil))
+            window = (kernel, self.stride[axis])
+            sizes.append(pooled_size(shape[2 + axis], window, pad, clip=padded, ceil=self.ceil))
         return ((*shape[:2], *sizes),) * max(1, len(self.layer.outputs))
 
 
@@ -125,13 +128,13 @@ class SpatialPyramidPooling(LayerType):
 
     def _bins(self, size: list[int], bins: int) -> tuple[int, int]:
         """Height and width of one level: Caffe derives a pooling with padding from the number of bins."""
+        kernels = [-(-length // bins) for length in size]
+        pads = [(kernel * bins - length + 1) // 2 for kernel, length in zip(kernels, size, strict=True)]
         result: list[int] = []
-        for length in size:
-            kernel = -(-length // bins)
-            pad = (kernel * bins - length + 1) // 2
+        for length, kernel, pad in zip(size, kernels, pads, strict=True):
             if pad >= kernel:
                 self.refuse(f"an input of {length} is too small for {bins} bins: lower pyramid_height")
-            result.append(pooled_size(length, kernel, kernel, (pad, pad), ceil=True))
+            result.append(pooled_size(length, (kernel, kernel), (pad, pad), clip=any(pads)))
         return result[0], result[1]
 
 

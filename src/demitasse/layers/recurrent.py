@@ -64,8 +64,9 @@ class Recurrent(LayerType):
 
     def macs(self) -> int:
         steps, streams = self.inputs[0][:2]
-        matrices = [count(shape) for shape in self.parameters() or () if len(shape) == 2]
-        return steps * streams * sum(matrices)
+        each_step = [count(shape) for shape in self.parameters() or () if len(shape) == 2]
+        once = each_step.pop(1) if self.constant is not None else 0
+        return streams * (steps * sum(each_step) + once)
 
 
 class LSTM(Recurrent):

@@ -9,11 +9,12 @@ from demitasse.errors import NetError
 from demitasse.layers.build import AUTOMATIC, Graph, phase_of
 from demitasse.layers.layertype import LayerType, blaming, refuse, text
 from demitasse.layers.memory import peak_elements
-from demitasse.layers.sizes import UNKNOWN, MaybeShape, Shape, count, differ, known
+from demitasse.layers.sharing import Place, owners
+from demitasse.layers.sizes import UNKNOWN, MaybeShape, Shape, count, known
 from demitasse.layers.table import layer_type
 from demitasse.net import Layer, Note
 
-__all__ = ["Shapes", "infer", "parameter_shapes"]
+__all__ = ["Shapes", "infer", "parameter_shapes", "place", "resolve"]
 
 LARGEST = 2**31 - 1
 """Elements of a blob, which Caffe counts in an ``int``."""
@@ -27,6 +28,7 @@ class Shapes:
     ``outputs``: shapes of each layer's outputs, unnamed ones included.
     ``parameters``: shapes of each layer's weights, ``None`` where not known.
     ``macs``: multiply–accumulates of each layer for the whole batch, ``None`` where not known.
+    ``shared``: for a weight (layer, index) that is another layer's, whose.
     ``parameter_count``, ``activations``: elements of all weights, shared ones once, and of all blobs.
     ``peak_memory``: bytes, as float32, of the blobs that are alive at the worst moment when layers run in order and
     each blob is freed after its last reader; weights and a layer's scratch memory come on top.
@@ -37,6 +39,7 @@ class Shapes:
     outputs: tuple[tuple[MaybeShape, ...], ...]
     parameters: tuple[tuple[Shape, ...] | None, ...]
     macs: tuple[int | None, ...]
+    shared: Mapping[Place, Place]
     parameter_count: int | None
     activations: int | None
     peak_memory: int | None
@@ -74,13 +77,15 @@ def infer(graph: Graph, inputs: Mapping[str, Sequence[int]] | None = None) -> Sh
     unused = [name for name in given if name not in blobs]
     if unused:
         raise NetError(f'a shape is given for "{unused[0]}", and the network has no such blob')
+    shared = owners(graph.layers, parameters)
     created = created_blobs(graph.layers, outputs)
     return Shapes(
         blobs,
         tuple(outputs),
         tuple(parameters),
         tuple(macs),
-        count_parameters(graph.layers, parameters),
+        shared,
+        total(own_sizes(parameters, shared)),
         total(elements(shape) for shape in created),
         scaled(peak_elements(graph.layers, outputs, graph.outputs), 4),
         tuple(notes),
@@ -138,26 +143,14 @@ def check_shape(layer: Layer, shape: MaybeShape, what: str) -> None:
         refuse(layer, f"{what} would have shape {text(shape)}: more than {LARGEST} elements")
 
 
-def count_parameters(layers: Sequence[Layer], parameters: Sequence[tuple[Shape, ...] | None]) -> int | None:
-    """Elements of all weights; those that layers share by name once. NetError if their shapes do not agree."""
-    owners: dict[str, tuple[Layer, Shape]] = {}
-    sizes: list[int | None] = []
-    for layer, shapes in zip(layers, parameters, strict=True):
-        specs = layer.message.messages("param")
-        sizes.extend((None,) if shapes is None else ())
-        for i, shape in enumerate(shapes or ()):
-            name = specs[i].string("name") if i < len(specs) else ""
-            if name in owners:
-                owner, expected = owners[name]
-                permissive = specs[i].string("share_mode", "STRICT") in ("PERMISSIVE", "1")
-                same = not differ(count(expected), count(shape)) if permissive else not differ(expected, shape)
-                if not same:
-                    refuse(layer, f'shares "{name}" with {owner}: {text(shape)} there {text(expected)}')
-                continue
-            sizes.append(elements(shape))
-            if name:
-                owners[name] = (layer, shape)
-    return total(sizes)
+def own_sizes(parameters: Sequence[tuple[Shape, ...] | None], shared: Mapping[Place, Place]) -> Iterable[int | None]:
+    """Elements of each weight that is not another layer's; ``None`` for a layer whose weights are not known."""
+    for i, shapes in enumerate(parameters):
+        if shapes is None:
+            yield None
+        for k, shape in enumerate(shapes or ()):
+            if (i, k) not in shared:
+                yield elements(shape)
 
 
 def created_blobs(layers: Sequence[Layer], outputs: Sequence[tuple[MaybeShape, ...]]) -> list[MaybeShape]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from demitasse.layers.layertype import refuse
 from demitasse.message import Message
 from demitasse.net import Layer
 
@@ -16,7 +15,7 @@ Place = tuple[int, int]
 
 
 def insert_splits(layers: Sequence[Layer]) -> list[Layer]:
-    """The layers with a Split ``BLOB_LAYER_i_split`` behind each output that has several readers.
+    """The layers, each of which reads only what one before it gives, with a Split ``BLOB_LAYER_i_split`` behind each output that has several readers.
 
     A loss weight counts as a reader, and moves to the first output of the Split. An output in place of its input
     is a blob of its own: readers before and after are counted apart.
@@ -45,9 +44,6 @@ def trace(layers: Sequence[Layer]) -> tuple[list[list[Place]], dict[Place, int],
     readers: dict[Place, int] = {}
     weights: dict[Place, float] = {}
     for i, layer in enumerate(layers):
-        for name in layer.inputs:
-            if name not in last:
-                refuse(layer, f'reads "{name}", which no layer before it gives')
         sources.append([last[name] for name in layer.inputs])
         for place in sources[-1]:
             readers[place] = readers.get(place, 0) + 1

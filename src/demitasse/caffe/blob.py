@@ -25,6 +25,9 @@ RAW_TYPES: Final[dict[int, np.dtype[Any]]] = {0: DOUBLE, 1: FLOAT, 2: np.dtype("
 MAX_AXES: Final = 32
 """Caffe's own limit on the axes of a blob."""
 
+MAX_COUNT: Final = (1 << 31) - 1
+"""And on the numbers in a blob."""
+
 _FORMS: Final[dict[int, tuple[np.dtype[Any], int]]] = {
     5: (FLOAT, FIXED32),
     6: (FLOAT, FIXED32),
@@ -104,6 +107,8 @@ class BlobRecord:
         WeightsError if the shape does not hold as many.
         """
         shape = self.dims if shape is None else shape
+        if product(tuple(dim for dim in shape if dim)) > MAX_COUNT:
+            raise WeightsError(f"{self.where}: a shape of {list(shape)} is more than Caffe can count")
         if product(shape) != self.count:
             raise WeightsError(
                 f"{self.where} has {self.count} numbers, and its shape {list(shape)} needs {product(shape)}"

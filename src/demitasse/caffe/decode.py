@@ -105,6 +105,9 @@ class Decoder:
         hint = plain(layer.type) if isinstance(layer.type, str) else ""
         fields: list[Field] = []
         for record in self.reader.records(layer.begin, layer.end):
+            if record.begin in self.blobs:
+                fields.append(Field("blobs", Message.of(("index", self.blobs[record.begin]))))
+                continue
             best, worst = self.unknown(record), 1 << 30
             for kind, letters in self.kinds(layer):
                 found, against = self.fields(record, kind, letters, hint)

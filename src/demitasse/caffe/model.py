@@ -128,15 +128,16 @@ def read_net(reader: Reader) -> tuple[str, tuple[LayerRecord, ...]]:
             name = reader.text(record)
         elif record.kind == BYTES:
             records.append(record)
-    numbers = {record.number for record in records}
-    known = [layout.layers for layout in LAYOUTS]
-    if numbers & set(known):
-        layers = [read_layer(reader, record) for record in records if record.number in known]
-        return name, tuple(layer for layer in layers if layer is not None)
-    found = [layer for record in records if (layer := layer_by_structure(reader, record)) and layer.blobs]
-    if not found and (records or not name):
+    known = {layout.layers for layout in LAYOUTS} & {record.number for record in records}
+    if known:
+        found = [read_layer(reader, record) for record in records if record.number in known]
+    else:
+        found = [layer_by_structure(reader, record) for record in records]
+        found = [layer for layer in found if layer is not None and layer.blobs]
+    layers = tuple(layer for layer in found if layer is not None)
+    if not layers and (records or not name):
         raise reader.error("no layers: this is not a caffemodel", 0)
-    return name, tuple(found)
+    return name, layers
 
 
 def read_layer(reader: Reader, record: Record) -> LayerRecord | None:
@@ -154,7 +155,10 @@ def read_layer(reader: Reader, record: Record) -> LayerRecord | None:
     for layout in LAYOUTS:
         if layout.layers == record.number and fits(reader, fields, layout):
             return layer_of(reader, record, fields, layout)
-    return layer_by_structure(reader, record)
+    layer = layer_by_structure(reader, record)
+    if layer is None and record.number != 4 and not is_text(reader, record):
+        raise reader.error(f"field {record.number} is no layer of any known form", record.tag)
+    return layer
 
 
 def fits(reader: Reader, fields: list[Record], layout: Layout) -> bool:
@@ -169,11 +173,11 @@ def fits(reader: Reader, fields: list[Record], layout: Layout) -> bool:
     if layout.version == "V1":
         # A V1 layer may lack its name; what has field 1 is V0.
         return layout.name in numbers or 1 not in numbers
-    return layout.name in numbers or layout.type in numbers
+    return layout.version == "V2" or layout.name in numbers
 
 
 def layer_of(reader: Reader, record: Record, fields: list[Record], layout: Layout) -> LayerRecord:
-    """The layer read as that generation; blobs of a V2 layer that stand elsewhere are found by their structure."""
+    """The layer read as that generation; blobs that stand elsewhere are found by their structure."""
     own = fields
     if layout.nested:
         own = [
@@ -189,8 +193,9 @@ def layer_of(reader: Reader, record: Record, fields: list[Record], layout: Layou
         elif field.number == layout.type:
             kind = reader.text(field) if field.kind == BYTES else field.value  # type: ignore[assignment]
     found = [field for field in own if field.number == layout.blobs and field.kind == BYTES]
-    if not found and layout.version == "V2":
-        found = [field for field in own if field.number > layout.blobs and fits_blob(reader, field)]
+    if not found and not layout.nested:
+        taken = (layout.name, layout.type, layout.bottom, layout.top)
+        found = [field for field in own if field.number not in taken and fits_blob(reader, field)]
     blobs = tuple(read_blob(reader, field, f'layer "{name}", blob {i}') for i, field in enumerate(found))
     bottoms = tuple(reader.text(field) for field in fields if field.number == layout.bottom and field.kind == BYTES)
     tops = tuple(reader.text(field) for field in fields if field.number == layout.top and field.kind == BYTES)

@@ -49,7 +49,7 @@ _EXTENSION: Final = re.compile(rf"\[{_SPACE}({_NAME}(?:{_SPACE}[./]{_SPACE}{_NAM
 _PLAIN_LIST: Final = re.compile(r"\[([-+.\w \t\r\n,]++)\]", re.ASCII)
 _STRING: Final = re.compile(r"""(["'])((?:(?!\1)[^\\\n]|\\.)*+)\1""")
 _RUN: Final = re.compile(r"[-+.\w]++", re.ASCII)
-_SIGNED: Final = re.compile(rf"-{_SPACE}([.\w]++)", re.ASCII)
+_SIGNED: Final = re.compile(rf"-{_SPACE}([-+.\w]++)", re.ASCII)
 _COMMENT_OR_SPACE: Final = re.compile(r"[ \t\r\n\v\f]++|#[^\n]*+")
 _SHOWN: Final = 80
 

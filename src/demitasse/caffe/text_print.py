@@ -68,7 +68,7 @@ class _Layout:
     def __init__(self, message: Message, outer: _Layout | None, own: str, printer: _Printer) -> None:
         self.own = own
         leads = [field.lead for field in message.fields]
-        known = [lead for lead in (leads if outer else leads[1:]) if lead is not None]
+        known = [lead for lead in (leads if outer else leads[1:]) if lead and lead != BOM]
         indentation = next((found for lead in leads if (found := _indentation(lead)) is not None), None)
         if indentation is not None:
             self.lead = printer.newline + indentation

@@ -36,7 +36,8 @@ def parse_scalar(raw: str) -> Scalar:
         return Word(raw)
     if _DECIMAL.match(raw):
         if len(raw) <= _DECIMAL_DIGITS + 1 and abs(value := int(raw)) <= _LARGEST:
-            return value
+            # Only a float has a negative zero
+            return value if value or raw == "0" else -0.0
         return float(raw)
     if _FLOAT.match(raw):
         return float(raw.rstrip("fF"))
@@ -63,8 +64,11 @@ def format_number(value: int | float) -> str:
         return "inf" if value > 0 else "-inf"
     with np.errstate(over="ignore"):
         single = np.float32(value)
-    text = str(single) if float(single) == value else repr(value)
-    return text.removesuffix(".0")
+    text = (str(single) if float(single) == value else repr(value)).removesuffix(".0")
+    # 134217728 is shorter than 1.3421773e+08, and exact
+    if "e+" in text and len(whole := str(int(value))) <= len(text):
+        return whole
+    return text
 
 
 _ESCAPE: Final = re.compile(

@@ -6,7 +6,6 @@ what it refuses is a NetError, what it reports and survives is a note with ``dat
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Final
 
@@ -73,7 +72,7 @@ def upgrade_input(root: Message) -> tuple[Message, tuple[Note, ...]]:
     if not shapes and len(dims) < _DIMS * len(inputs):
         raise NetError(f"{len(inputs)} inputs have only {len(dims)} input_dim: every input needs {_DIMS}")
     wanted = [
-        _indented(shapes[i]) if shapes else Message.of(*(("dim", dim) for dim in dims[_DIMS * i : _DIMS * (i + 1)]))
+        _resettled(shapes[i]) if shapes else Message.of(*(("dim", dim) for dim in dims[_DIMS * i : _DIMS * (i + 1)]))
         for i in range(len(inputs))
     ]
     layer = _input_layer(inputs, wanted)
@@ -102,14 +101,14 @@ def _placed(root: Message, layer: Message) -> Message:
     return Message((*rest.fields[:at], Field("layer", layer), *rest.fields[at:]), rest.tail)
 
 
-def _indented(message: Message) -> Message:
-    """A shape two levels deeper: lines begin further in, what stands on one line stays there."""
-    fields = []
-    for field in message:
-        lead = None if field.lead is None else re.sub(r"\n(?=[ \t]*\S|[ \t]*\Z)", "\n    ", field.lead)
-        fields.append(Field(field.name, field.value, lead, field.text))
-    tail = None if message.tail is None else message.tail.replace("\n", "\n    ")
-    return Message(fields, tail)
+def _resettled(message: Message) -> Message:
+    """A shape without its spacing, which was for another depth; only comments keep theirs."""
+
+    def change(field: Field) -> Field:
+        keep = field.lead is not None and "#" in field.lead
+        return Field(field.name, field.value, field.lead if keep else None, field.text)
+
+    return Message(map(change, message), message.tail if message.tail and "#" in message.tail else None)
 
 
 # BatchNorm

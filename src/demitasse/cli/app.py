@@ -82,7 +82,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     terminated_as_exit()
     try:
-        status = app.main(given, prog_name="demitasse", standalone_mode=False)
+        # Not app.main(): it has its own idea of what becomes of a closed pipe and of Ctrl-C.
+        with app.make_context("demitasse", given) as context:
+            status = app.invoke(context)
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except click.exceptions.Exit as stop:

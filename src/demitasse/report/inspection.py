@@ -19,10 +19,12 @@ FLOAT = 4
 class LayerRow:
     """One layer. ``None`` is what cannot be known: no shape for the inputs, or a type that nobody told us about.
 
-    ``dead_outputs``: output channels whose weights and bias are all zero. ``unread_inputs``: input channels that are
-    multiplied by nothing but zeros. ``duplicates``: output channels with the weights of an earlier one.
+    ``dead_outputs``: output channels whose weights are all zero; ``constant_outputs``: those of them that a bias makes
+    a constant other than zero. ``unread_inputs``: input channels that are multiplied by nothing but zeros.
+    ``duplicates``: output channels with the weights of an earlier one.
     ``bits``: bits per weight of an order-0 entropy coder after rounding to steps of half a standard deviation.
-    ``removable``: bytes of the layer's own weights that belong to dead outputs or unread inputs.
+    ``removable``: bytes of the layer's own weights that belong to unread inputs or to dead outputs; to constant ones
+    only in an InnerProduct, from which a constant can always move into the biases of the layers behind it.
     ``stored``: bytes that it takes in a .demi.
     """
 
@@ -37,6 +39,7 @@ class LayerRow:
     zeros: int = 0
     outputs: int = 0
     dead_outputs: int = 0
+    constant_outputs: int = 0
     inputs: int = 0
     unread_inputs: int = 0
     duplicates: int = 0

@@ -68,9 +68,12 @@ def remark(row: LayerRow) -> str:
     """What the figures mean, where that is not obvious."""
     if row.same_as:
         return f"same weights as {row.same_as}"
+    said = []
+    if row.constant_outputs:
+        said.append(f"{row.constant_outputs} outputs are constant: their bias is not zero")
     if row.scattered and row.stored is None:
-        return "scattered: only storage can use them" if not row.removable else "the other zeros are scattered"
-    return ""
+        said.append("scattered zeros: only storage can use them")
+    return "; ".join(said)
 
 
 def closing(found: Inspection, files: Sequence[str], stored: bool) -> list[str]:
@@ -79,7 +82,7 @@ def closing(found: Inspection, files: Sequence[str], stored: bool) -> list[str]:
     omitted = sum(not row.parameters for row in found.layers)
     if omitted:
         lines.append(f"{omitted} layers without weights are not shown (--all)")
-    if not found.parameters:
+    if not found.weight_bytes:
         return lines
     if any(row.bits for row in found.layers):
         lines.append("bits: per weight, order-0 entropy after rounding to steps of half a standard deviation")
@@ -88,9 +91,7 @@ def closing(found: Inspection, files: Sequence[str], stored: bool) -> list[str]:
     unused = found.file_bytes - found.weight_bytes
     facts: list[tuple[int, str]] = []
     if found.removable:
-        facts.append(
-            (found.removable, "at least lie in rows or columns that are entirely zero: they could leave for good")
-        )
+        facts.append((found.removable, "or more belong to channels that are entirely zero: they could leave for good"))
     scattered = sum(row.zeros for row in found.layers) * FLOAT - found.removable
     if scattered * 20 > found.weight_bytes and not stored:
         facts.append((scattered, "are scattered zeros: only storage can use them"))

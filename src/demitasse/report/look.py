@@ -87,18 +87,18 @@ def with_weights(row: LayerRow, layer: Layer, seen: Seen, threads: int) -> Layer
     dead, unread = ~main.rows, ~main.columns
     if layer.type in TRANSPOSED:
         dead, unread = unread, dead
-    if rest and rest[0].rows.size == dead.size:
-        # A bias makes a channel of zero weights a constant, not a zero.
-        dead = dead & ~rest[0].rows
+    constant = dead & rest[0].rows if rest and rest[0].rows.size == dead.size else np.zeros_like(dead)
+    leaves = dead if layer.type == "InnerProduct" else dead & ~constant
     return replace(
         row,
         outputs=dead.size,
         dead_outputs=int(np.count_nonzero(dead)),
+        constant_outputs=int(np.count_nonzero(constant)),
         inputs=unread.size,
         unread_inputs=int(np.count_nonzero(unread)),
         duplicates=0 if layer.type in TRANSPOSED else duplicate_rows(first),
         bits=entropy(first),
-        removable=round(first.nbytes * (1 - (1 - dead.mean()) * (1 - unread.mean()))),
+        removable=round(first.nbytes * (1 - (1 - leaves.mean()) * (1 - unread.mean()))),
     )
 
 

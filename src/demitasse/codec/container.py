@@ -89,7 +89,8 @@ def _write(
     except (TypeError, ValueError) as error:
         raise ContainerError(f"{path}: metadata must be JSON values: {error}") from None
     extra = described.encode("utf-8", "surrogatepass") if metadata else b""
-    tensors = [as_stored(tensor) for _, those in layers for tensor in those]
+    given = [tensor for _, those in layers for tensor in those]
+    tensors = [as_stored(tensor.coded() if isinstance(tensor, Stored) else tensor) for tensor in given]
     tensors += hidden_tensors(tensors)
     entries = tuple(tensor.entry for tensor in tensors)
     with replacing(path) as file:

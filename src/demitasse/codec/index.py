@@ -189,6 +189,8 @@ def _read_entry(cursor: Cursor, limits: Limits) -> Entry:
     shape = tuple(cursor.varint(limits.elements, "size of a tensor") for _ in range(axes))
     if math.prod(shape) > limits.elements:
         raise ContainerError(f"{cursor.what}: a tensor has {math.prod(shape)} elements, the limit is {limits.elements}")
+    if kind in (Kind.LEVELS, Kind.CLUSTERED) and math.prod(shape) == 0:
+        raise ContainerError(f"{cursor.what}: levels of a tensor without elements")
     if kind == Kind.CLUSTERED:
         return Entry(Kind.CLUSTERED, shape, codebook=cursor.varint(math.prod(shape), "size of a codebook"))
     if kind != Kind.LEVELS:

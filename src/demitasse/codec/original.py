@@ -49,7 +49,7 @@ def split(data: Buffer, runs: Sequence[Run]) -> tuple[list[Tensor], bytes]:
     view = np.frombuffer(data, np.uint8).data
     tensors: list[Tensor] = []
     gaps, between, end = bytearray(), bytearray(), 0
-    for run in sorted(runs, key=lambda run: run.offset):
+    for run in sorted(runs, key=lambda run: (run.offset, run.end)):
         if run.offset < end or run.end > len(view):
             raise ValueError(f"a run of numbers at byte {run.offset} overlaps another, or the end of the file")
         count = math.prod(run.shape)
@@ -84,12 +84,12 @@ class Frame:
         size = cursor.varint(1 << 50, "size")
         digest = cursor.take(32)
         kind = cursor.take(1)[0]
+        if kind > _TENSOR or len(tensors) != count + kind:
+            raise ContainerError(f"{name}: frame and tensors of the parameter file do not agree")
         between: bytes | Stored = cursor.take(cursor.left) if kind == _INLINE else tensors[-1]
         held = len(between) if isinstance(between, bytes) else between.nbytes
         own = tuple(tensors[:count])
-        if kind > _TENSOR or len(tensors) != count + kind or sum(gaps) > held:
-            raise ContainerError(f"{name}: frame and tensors of the parameter file do not agree")
-        if held + sum(tensor.nbytes for tensor in own) != size:
+        if held + sum(tensor.nbytes for tensor in own) != size or sum(gaps) > held:
             raise ContainerError(f"{name}: the parameter file is not as long as it should be")
         return cls(size, gaps, digest, between, own)
 

@@ -97,19 +97,17 @@ class Blocks:
 
     def hidden(self, number: int) -> Array | None:
         """The steps or the codebook of a tensor, where they are many."""
-        if self.index.entries[number].hidden is None:
+        if self.index.entries[number].kind not in (Kind.LEVELS, Kind.CLUSTERED):
             return None
-        if self._hidden is None:
+        if self._hidden is None:  # of all tensors: a block is decoded with its neighbours, and the one ahead
             owners = [owner for owner, entry in enumerate(self.index.entries) if entry.hidden is not None]
             first = len(self.index.entries) - len(owners)
             self._hidden = {
                 owner: self.matrix(first + place, floats=True).ravel() for place, owner in enumerate(owners)
             }
-        return self._hidden[number]
+        return self._hidden.get(number)
 
     def _read(self, block: Block) -> bytes:
-        if self._file.closed:
-            raise ContainerError(f"{self._name} was closed before all its tensors were read")
         data = os.pread(self._file.fileno(), block.nbytes, block.offset)
         if len(data) != block.nbytes or _core.crc32c(data) != block.checksum:
             raise ContainerError(f"{self._name}: the block at byte {block.offset} is damaged (its checksum is wrong)")
@@ -157,6 +155,8 @@ class Blocks:
         return [target.out for target in targets]
 
     def _submit(self, task: Callable[[], R]) -> Future[R]:
+        if self._file.closed:
+            raise ContainerError(f"{self._name} was closed before all its tensors were read")
         if self._pool is not None:
             return self._pool.submit(task)
         future: Future[R] = Future()

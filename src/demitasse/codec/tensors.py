@@ -56,11 +56,11 @@ class Coded:
 
 def as_stored(tensor: Tensor) -> Coded:
     """How a tensor is stored. Few distinct values are found and stored as a codebook, also in a plain array."""
-    if isinstance(tensor, Levels):
+    if isinstance(tensor, Levels) and tensor.size:
         return _levels(tensor)
-    if isinstance(tensor, Clustered) and tensor.codebook.dtype == np.float32:
+    if isinstance(tensor, Clustered) and tensor.size and tensor.codebook.dtype == np.float32:
         return _clustered(tensor)
-    values = np.asarray(tensor.array())
+    values = np.asarray(tensor.array()) if tensor.size else np.empty(tensor.shape, tensor.dtype)
     little = values.dtype.newbyteorder("<")
     if little not in _KINDS:
         raise ContainerError(f"a tensor of {values.dtype} cannot be stored: float32, float64, float16 and bytes can")

@@ -43,7 +43,7 @@ class Number {
     template <class Coder>
     std::uint32_t code(Coder &coder, std::uint32_t value) {
         std::uint32_t length = 0;
-        while (value >> length) ++length;
+        while (length < 15 && value >> length) ++length;
         length = length_.code(coder, length);
         if (length < 2) return length;
         std::uint32_t out = 1;

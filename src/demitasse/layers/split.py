@@ -15,8 +15,9 @@ Place = tuple[int, int]
 
 
 def insert_splits(layers: Sequence[Layer]) -> list[Layer]:
-    """The layers, each of which reads only what one before it gives, with a Split ``BLOB_LAYER_i_split`` behind each output that has several readers.
+    """The layers with a Split ``BLOB_LAYER_i_split`` behind each output that has several readers.
 
+    Every layer may read only what one before it gives.
     A loss weight counts as a reader, and moves to the first output of the Split. An output in place of its input
     is a blob of its own: readers before and after are counted apart.
     """

@@ -42,6 +42,8 @@ def test_overlap_is_intersection_over_union():
     one = boxes([1, 1, 0, 0, 2, 2])
     other = boxes([1, 1, 1, 1, 3, 3], [1, 1, 0, 0, 2, 2], [1, 1, 5, 5, 6, 6], [1, 1, 1, 1, 1, 1])
     assert overlap(one, other)[0] == pytest.approx([1 / 7, 1, 0, 0])
+    flat = boxes([1, 1, 1, 1, 1, 2])
+    assert overlap(flat, flat)[0, 0] == 1
 
 
 corner = st.floats(0, 1, width=32)

@@ -66,14 +66,36 @@ class Group(click.Group):
     epilog="A network is given as DEPLOY MODEL (prototxt, then caffemodel) or as one FILE.demi. "
     "Exit status: 0 done and verified, 1 beyond tolerance, 2 bad input or options.",
 )
-@click.version_option(package_name="demitasse", message="demitasse %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda context, option, wanted: say_version(context, wanted),
+    help="Show the version and exit.",
+)
 def app() -> None:
     """Trained Caffe networks, made physically smaller, and shown to compute the same thing."""
+
+
+def say_version(context: click.Context, wanted: bool) -> None:
+    """Print the version and leave, if that is wanted."""
+    if not wanted:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        click.echo(f"demitasse {version('demitasse')}")
+    except PackageNotFoundError:
+        click.echo("demitasse, from its source folder")
+    context.exit()
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status; every error ends as one line on stderr."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given:
+        given = ["--help"]
     debug = "--debug" in given
     if debug and given[:1] == ["--debug"]:
         given.remove("--debug")

@@ -139,10 +139,11 @@ class Runner:
 
     def measured(self, expected: Results, found: Results) -> Iterator[OutputError]:
         """One error for each layer that both gave."""
-        kinds = {probe.layer: probe.kind for probe in self.probes}
+        probes = {probe.layer: probe for probe in self.probes}
         for name in expected[0]:
-            kind = kinds.get(name, "values")
-            yield output_error(name, kind, [run[name] for run in expected], [run[name] for run in found])
+            probe = probes.get(name, Probe(name, "values"))
+            values = [run[name] for run in expected], [run[name] for run in found]
+            yield output_error(name, probe.kind, *values, probe.axis)
 
 
 @contextmanager

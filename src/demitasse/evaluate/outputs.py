@@ -48,8 +48,8 @@ class OutputError:
         return (self.noise / self.signal) ** 0.5 if self.signal > 0 else (0.0 if self.noise == 0 else float("inf"))
 
 
-def output_error(name: str, kind: Kind, expected: Arrays, found: Arrays) -> OutputError:
-    """Compare one output, one array per picture. Different shapes are infinitely far apart (but for detections)."""
+def output_error(name: str, kind: Kind, expected: Arrays, found: Arrays, axis: int = 1) -> OutputError:
+    """Compare one output, one array per picture; ``axis``: that of the classes. Different shapes are infinitely far apart (but for detections)."""
     if kind == "detections":
         sums = [agreement(boxes_of(a), boxes_of(b)) for a, b in zip(expected, found, strict=True)]
         return OutputError(name, kind, boxes=sum(sums, Agreement(0, 0, 0)))
@@ -62,8 +62,8 @@ def output_error(name: str, kind: Kind, expected: Arrays, found: Arrays) -> Outp
         signal += float(np.vdot(wide, wide))
         noise += float(np.vdot(difference, difference)) if np.isfinite(difference).all() else float("inf")
         largest = max(largest, float(np.abs(difference).max(initial=0.0)))
-        if kind == "classes" and a.ndim > 1:
-            winners = a.argmax(axis=1) == b.argmax(axis=1)
+        if kind == "classes" and -a.ndim <= axis < a.ndim:
+            winners = a.argmax(axis=axis) == b.argmax(axis=axis)
             top1 += int(winners.sum())
             decisions += winners.size
     return OutputError(name, kind, signal, noise, largest, top1, decisions)

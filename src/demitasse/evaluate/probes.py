@@ -25,10 +25,11 @@ SOURCES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One layer whose output is compared, and how."""
+    """One layer whose output is compared, and how. ``axis``: that of the classes."""
 
     layer: str
     kind: Kind
+    axis: int = 1
 
 
 def probes(layers: Sequence[Layer]) -> tuple[Probe, ...]:
@@ -58,7 +59,8 @@ def judges(layer: Layer) -> bool:
 def measured_at(layer: Layer, sources: Sequence[Layer]) -> list[Probe]:
     """The probes for one output."""
     if layer.type == "Softmax":
-        return [Probe(layer.name, "classes"), *(Probe(before.name, "values") for before in sources[:1])]
+        axis = layer.message.message("softmax_param").integer("axis", 1)
+        return [Probe(layer.name, "classes", axis), *(Probe(before.name, "values") for before in sources[:1])]
     if layer.type == "DetectionOutput":
         return [Probe(layer.name, "detections"), *(Probe(before.name, "values") for before in sources[:2])]
     return [Probe(layer.name, "values")]

@@ -1,0 +1,143 @@
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from demitasse import files
+from demitasse.errors import FileError, OptionError, VerificationError
+from demitasse.evaluate import compare as module
+from demitasse.evaluate.compare import Shown, Subject, compare, reason_not_to_run
+from demitasse.net import Dense, Layer, Net
+from networks import small_classifier, small_detector
+
+NOT_FOR_OPENCV = {"lenet_autopruning_masked", "mobilenet_yolov3_tusimple", "waifu2x_upresnet10"}
+"""Real models with layers of their own forks."""
+
+cv2 = pytest.importorskip("cv2")
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> tuple[Path, Path]:
+    found = (tmp_path / "deploy.prototxt", tmp_path / "x.caffemodel")
+    small_classifier(*found)
+    return found
+
+
+def noisy(net: Net, amount: float) -> Net:
+    """With that share of noise in every matrix of weights."""
+
+    def change(layer: Layer) -> Layer:
+        random = np.random.default_rng(0)
+        return layer.with_tensors(
+            Dense((t.array() * (1 + amount * random.standard_normal(t.shape))).astype(np.float32))
+            if len(t.shape) > 1
+            else t
+            for t in layer.tensors
+        )
+
+    return net.with_layers(change(layer) for layer in net.layers)
+
+
+def test_a_network_is_equal_to_itself(paths):
+    net = files.load(*paths)
+    found = compare(Subject(net, *paths), net)
+    assert found.weight_snr == math.inf
+    assert [(o.name, o.kind, o.snr) for o in found.outputs] == [
+        ("prob", "classes", math.inf),
+        ("fc", "values", math.inf),
+    ]
+    assert (found.outputs[0].top1, found.outputs[0].decisions) == (4, 4)
+    assert (found.skipped, found.pictures) == ("", "4 generated pictures")
+    assert found.runtime.startswith("OpenCV 4")
+
+
+def test_noise_in_the_weights_shows_in_the_outputs(paths):
+    net = files.load(*paths)
+    little, much = (compare(net, noisy(net, amount)) for amount in (0.01, 0.1))
+    assert little.weight_snr == pytest.approx(40, abs=1)
+    assert much.weight_snr == pytest.approx(20, abs=1)
+    assert little.worst.name == "fc"
+    assert math.inf > little.worst.snr > much.worst.snr + 10
+
+
+def test_a_detector_is_measured_before_its_last_layer(tmp_path):
+    paths = (tmp_path / "d.prototxt", tmp_path / "d.caffemodel")
+    small_detector(*paths)
+    net = files.load(*paths)
+    found = compare(Subject(net, *paths), net)
+    assert {o.name: o.kind for o in found.outputs} == {
+        "found": "detections",
+        "loc_flat": "values",
+        "conf_flat": "values",
+    }
+    assert found.outputs[0].boxes.same
+
+
+def test_photographs_are_used(paths, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(3):
+        cv2.imwrite(str(folder / f"{i}.png"), np.full((30, 50, 3), 80 * i, np.uint8))
+    net = files.load(*paths)
+    assert compare(net, net, images=folder).pictures == "3 photographs"
+    assert compare(net, net, images=Shown(folder, mean=(0.0,), scale=0.5)).prepared == "(pixel - 0) × 0.5"
+    with pytest.raises(OptionError, match="2 values"):
+        compare(net, net, images=Shown(folder, mean=(1.0, 2.0)))
+    with pytest.raises(FileError):
+        compare(net, net, images=tmp_path / "missing")
+
+
+def test_what_cannot_run_is_not_compared(paths):
+    net = files.load(*paths)
+    odd = net.with_layers(replace(layer, type="HomeMade") if layer.name == "prob" else layer for layer in net.layers)
+    found = compare(odd, odd)
+    assert "OpenCV" in found.skipped
+    assert (found.outputs, found.worst) == ((), None)
+    assert found.weights
+    assert "HomeMade" in reason_not_to_run(Subject(odd)) or "OpenCV" in reason_not_to_run(Subject(odd))
+    assert reason_not_to_run(Subject(net, *paths)) == ""
+
+
+def test_a_result_that_does_not_run_is_an_error(paths):
+    net = files.load(*paths)
+    odd = net.with_layers(replace(layer, type="HomeMade") if layer.name == "prob" else layer for layer in net.layers)
+    with pytest.raises(VerificationError, match="runs the original"):
+        compare(net, odd)
+
+
+def test_without_opencv_weights_are_compared(paths, monkeypatch):
+    monkeypatch.setattr(module, "have_opencv", lambda: False)
+    net = files.load(*paths)
+    found = compare(net, noisy(net, 0.01))
+    assert "not installed" in found.skipped
+    assert found.weight_snr == pytest.approx(40, abs=1)
+
+
+def test_a_batch_size_that_is_built_in_is_kept(paths):
+    text = paths[0].read_text().replace("input_dim: 1\n", "input_dim: 2\n", 1)
+    shape = "reshape_param { shape { dim: 2 dim: 5 dim: 2 } }"
+    paths[0].write_text(text + f'layer {{ name: "rows" type: "Reshape" bottom: "fc" top: "rows" {shape} }}\n')
+    net = files.load(*paths)
+    assert compare(Subject(net, *paths), net).skipped == ""
+
+
+def test_a_comparison_is_json(paths):
+    net = files.load(*paths)
+    found = compare(net, noisy(net, 0.01)).as_dict()
+    assert found["compared"]
+    assert {output["layer"] for output in found["outputs"]} == {"prob", "fc"}
+    assert len(found["weights"]["tensors"]) == 4
+
+
+@pytest.mark.zoo
+@pytest.mark.slow
+def test_every_real_model_runs_as_we_write_it(zoo):
+    """What we write gives what the original files give, through OpenCV."""
+    for folder in sorted((zoo / "models").iterdir()):
+        paths = (folder / "deploy.prototxt", folder / f"{folder.name}.caffemodel")
+        net = files.load(*paths)
+        found = compare(Subject(net, *paths), net, images=Shown(count=1))
+        assert bool(found.skipped) == (folder.name in NOT_FOR_OPENCV), (folder.name, found.skipped)
+        assert all(output.snr > 80 for output in found.measured), folder.name

@@ -21,8 +21,8 @@ FIXED64: Final = 1
 BYTES: Final = 2
 FIXED32: Final = 5
 
-RECORD_BUDGET: Final = 1 << 20
-"""Records that one file may hold, a run of equal fixed-size ones counted once. The largest networks have some 10^5."""
+RECORD_BUDGET: Final = 1 << 18
+"""Records that one file may hold, a run of equal fixed-size ones counted once. The largest networks have some 10^4."""
 
 _FIXED_SIZE: Final = {FIXED64: 8, FIXED32: 4}
 _KIND_NAMES: Final = {3: "a group", 4: "the end of a group"}

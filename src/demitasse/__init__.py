@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         WeightsError,
         WireError,
     )
+    from demitasse.evaluate.compare import compare
+    from demitasse.evaluate.comparison import Comparison
     from demitasse.files import load, save
     from demitasse.message import Field, Message, Word
     from demitasse.net import Clustered, Dense, Layer, Levels, Net, Note, Tensor
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Clustered",
+    "Comparison",
     "ContainerError",
     "DemitasseError",
     "Dense",
@@ -51,6 +54,7 @@ __all__ = [
     "WeightsError",
     "WireError",
     "Word",
+    "compare",
     "load",
     "save",
     "to_opencv",
@@ -61,6 +65,8 @@ _HOMES = {
         "ContainerError DemitasseError FileError MissingExtraError NetError OptionError TextError VerificationError "
         "WeightsError WireError"
     ),
+    "demitasse.evaluate.compare": "compare",
+    "demitasse.evaluate.comparison": "Comparison",
     "demitasse.files": "load save",
     "demitasse.message": "Field Message Word",
     "demitasse.net": "Clustered Dense Layer Levels Net Note Tensor",

@@ -56,7 +56,7 @@ def overlap(one: Boxes, other: Boxes) -> npt.NDArray[np.float64]:
     sides = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None)
     common = sides.prod(-1)
     union = np.prod(a[..., 2:] - a[..., :2], -1) + np.prod(b[..., 2:] - b[..., :2], -1) - common
-    shares = (a == b).all(axis=-1).astype(np.float64)
+    shares: npt.NDArray[np.float64] = (a == b).all(axis=-1).astype(np.float64)
     np.divide(common, union, out=shares, where=union > 0)
     return shares
 

@@ -49,7 +49,10 @@ class OutputError:
 
 
 def output_error(name: str, kind: Kind, expected: Arrays, found: Arrays, axis: int = 1) -> OutputError:
-    """Compare one output, one array per picture; ``axis``: that of the classes. Different shapes are infinitely far apart (but for detections)."""
+    """Compare one output, one array per picture; ``axis``: that of the classes.
+
+    Different shapes are infinitely far apart (but for detections).
+    """
     if kind == "detections":
         sums = [agreement(boxes_of(a), boxes_of(b)) for a, b in zip(expected, found, strict=True)]
         return OutputError(name, kind, boxes=sum(sums, Agreement(0, 0, 0)))

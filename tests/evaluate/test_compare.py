@@ -70,7 +70,7 @@ def test_a_detector_is_measured_before_its_last_layer(tmp_path):
     assert {o.name: o.kind for o in found.outputs} == {
         "found": "detections",
         "loc_flat": "values",
-        "conf_flat": "values",
+        "conf_rows": "values",
     }
     assert found.outputs[0].boxes.same
 

@@ -23,9 +23,20 @@ def layer(line: str) -> Layer:
         (["Convolution c: data > c", "ReLU r: c > c", "Pooling p: c > p"], [("p", "values")]),
         (["InnerProduct ip: x > ip", "Softmax prob: ip > prob"], [("prob", "classes"), ("ip", "values")]),
         (
-            ["Convolution loc: x > loc", "Softmax conf: y > conf", "PriorBox prior: x > prior",
+            ["Convolution loc: x > loc", "Convolution conf: y > conf", "PriorBox prior: x > prior",
              "DetectionOutput out: loc conf prior > out"],
             [("out", "detections"), ("loc", "values"), ("conf", "values")],
+        ),
+        (
+            ["Convolution c: x > c", "Reshape r: c > r", "Softmax s: r > s", "Flatten f: s > f"],
+            [("r", "values")],
+        ),
+        (["Convolution c: x > c", "Sigmoid s: c > c"], [("c", "values")]),
+        (["Convolution c: x > c", "Sigmoid s: c > s", "Eltwise e: s c > e"], [("e", "values")]),
+        (
+            ["Convolution loc: x > loc", "Reshape r: loc > r", "Softmax s: r > s", "Flatten conf: s > conf",
+             "DetectionOutput out: loc conf > out"],
+            [("out", "detections"), ("loc", "values"), ("r", "values")],
         ),
         (
             ["Data d: > data label", "InnerProduct ip: data > ip", "SoftmaxWithLoss loss: ip label > loss",

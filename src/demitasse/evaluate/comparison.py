@@ -34,6 +34,12 @@ class Comparison:
         return tuple(error for error in self.outputs if error.kind == "values")
 
     @property
+    def snr(self) -> float | None:
+        """Signal to noise at the outputs in dB, every output counted alike; ``None`` if none was compared."""
+        shares = [error.relative**2 for error in self.measured]
+        return decibels(len(shares), sum(shares)) if shares else None
+
+    @property
     def worst(self) -> OutputError | None:
         """The output with the least signal to noise; ``None`` if none was compared."""
         return min(self.measured, key=lambda error: error.snr, default=None)
@@ -50,6 +56,7 @@ class Comparison:
                     for e in self.weights
                 ],
             },
+            "snr_db": self.snr,
             "outputs": [output_dict(error) for error in self.outputs],
             "compared": not self.skipped,
             "skipped": self.skipped,

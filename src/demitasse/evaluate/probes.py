@@ -1,8 +1,8 @@
 """Where to measure: which layers' outputs say whether two networks compute the same thing.
 
 The outputs that nothing reads, and what the last decision is made from: probabilities hide how far the logits are
-apart, and a list of boxes hides everything below its threshold. So a Softmax is judged by its winners and measured at
-its input, a DetectionOutput by its boxes and measured at the locations and scores that it reads.
+apart, and a list of boxes hides everything below its threshold. So a Softmax or Sigmoid is measured at its input, and a
+DetectionOutput at the locations and scores that it reads; winners and boxes are counted beside that.
 """
 
 from __future__ import annotations
@@ -18,9 +18,18 @@ __all__ = ["Probe", "probes"]
 TRAINING = ("Loss", "Accuracy")
 """Ends of the names of types that judge an output in training, and that no runtime needs."""
 
+SQUASHING = frozenset({"Sigmoid", "Softmax"})
+
+MOVING = frozenset({"Flatten", "Permute", "Reshape"})
+"""Types that change nothing but the order and the shape."""
+
 SOURCES = frozenset(
     {"Input", "Data", "ImageData", "HDF5Data", "MemoryData", "WindowData", "DummyData", "AnnotatedData"}
 )
+
+
+Sources = dict[int, list[Layer]]
+"""Which layers give the inputs of a layer, by its ``id``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +44,7 @@ class Probe:
 def probes(layers: Sequence[Layer]) -> tuple[Probe, ...]:
     """For the layers of one phase in order. Empty for a network that computes nothing."""
     writer: dict[str, Layer] = {}
-    sources: dict[int, list[Layer]] = {}
+    sources: Sources = {}
     read: set[int] = set()
     for layer in layers:
         sources[id(layer)] = [writer[name] for name in layer.inputs if name in writer]
@@ -46,7 +55,7 @@ def probes(layers: Sequence[Layer]) -> tuple[Probe, ...]:
     for layer in layers:
         if id(layer) in read or layer.type in SOURCES or judges(layer) or not layer.outputs:
             continue
-        for probe in measured_at(layer, sources[id(layer)]):
+        for probe in measured_at(layer, sources):
             found.setdefault(probe.layer, probe)
     return tuple(found.values())
 
@@ -56,11 +65,23 @@ def judges(layer: Layer) -> bool:
     return layer.type.endswith(TRAINING)
 
 
-def measured_at(layer: Layer, sources: Sequence[Layer]) -> list[Probe]:
+def measured_at(layer: Layer, sources: Sources) -> list[Probe]:
     """The probes for one output."""
+    if layer.type == "DetectionOutput":
+        read = [unsquashed(before, sources) for before in sources[id(layer)][:2]]
+        return [Probe(layer.name, "detections"), *(Probe(before.name, "values") for before in read)]
+    measured = Probe(unsquashed(layer, sources).name, "values")
     if layer.type == "Softmax":
         axis = layer.message.message("softmax_param").integer("axis", 1)
-        return [Probe(layer.name, "classes", axis), *(Probe(before.name, "values") for before in sources[:1])]
-    if layer.type == "DetectionOutput":
-        return [Probe(layer.name, "detections"), *(Probe(before.name, "values") for before in sources[:2])]
-    return [Probe(layer.name, "values")]
+        return [Probe(layer.name, "classes", axis), *([measured] if measured.layer != layer.name else [])]
+    return [measured]
+
+
+def unsquashed(layer: Layer, sources: Sources) -> Layer:
+    """What a Softmax or Sigmoid reads, if there is nothing but moving about after it; else the layer itself."""
+    at = layer
+    while at.type in MOVING and sources[id(at)]:
+        at = sources[id(at)][0]
+    if at.type in SQUASHING and sources[id(at)]:
+        return sources[id(at)][0]
+    return layer

@@ -119,9 +119,10 @@ class Message:
         """Every sub-message of that name, in order. NetError if one is a scalar."""
         out: list[Message] = []
         for field in self._named(name):
-            if not isinstance(field.value, Message):
+            if isinstance(field.value, Message):
+                out.append(field.value)
+            elif field.value != ():
                 raise NetError(f"field {name!r} should be a message {{ … }}, and is a plain value")
-            out.append(field.value)
         return tuple(out)
 
     def message(self, name: str) -> Message:
@@ -286,6 +287,8 @@ def renamed(field: Field, name: str) -> Field:
     text = field.text
     if text is not None and text.startswith(field.name):
         text = name + text[len(field.name) :]
+    elif text not in ("{", "<"):  # the head of a message in a list has no name
+        text = None
     return Field(name, field.value, field.lead, text)
 
 

@@ -6,6 +6,7 @@ what it refuses is a NetError, what it reports and survives is a note with ``dat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -36,7 +37,7 @@ _Step = tuple[Callable[[Message], bool], Callable[[Message], tuple[Message, tupl
 
 
 def needs_net_upgrade(root: Message) -> bool:
-    """Whether any step would change the network."""
+    """Whether Caffe would upgrade the network (one with three param entries to BatchNorm every time again)."""
     return any(needed(root) for needed, _ in _STEPS)
 
 
@@ -57,7 +58,7 @@ _DIMS: Final = 4
 
 def needs_input_upgrade(root: Message) -> bool:
     """Whether the network names its inputs outside of layers."""
-    return "input" in root
+    return bool(root.scalars("input"))
 
 
 def upgrade_input(root: Message) -> tuple[Message, tuple[Note, ...]]:
@@ -101,14 +102,15 @@ def _placed(root: Message, layer: Message) -> Message:
     return Message((*rest.fields[:at], Field("layer", layer), *rest.fields[at:]), rest.tail)
 
 
-def _resettled(message: Message) -> Message:
-    """A shape without its spacing, which was for another depth; only comments keep theirs."""
+def _resettled(shape: Message) -> Message:
+    """A shape without its spacing, which was for another depth; with comments, the lines are indented anew."""
+    commented = any("#" in text for text in (*(field.lead or "" for field in shape), shape.tail or ""))
 
-    def change(field: Field) -> Field:
-        keep = field.lead is not None and "#" in field.lead
-        return Field(field.name, field.value, field.lead if keep else None, field.text)
+    def spaced(text: str | None, indentation: str) -> str | None:
+        return re.sub(r"\n[ \t]*", f"\n{indentation}", text) if commented and text is not None else None
 
-    return Message(map(change, message), message.tail if message.tail and "#" in message.tail else None)
+    fields = (Field(field.name, field.value, spaced(field.lead, " " * 6), field.text) for field in shape)
+    return Message(fields, spaced(shape.tail, " " * 4))
 
 
 # BatchNorm
@@ -161,7 +163,7 @@ _SOLVERS: Final = {
 
 def needs_solver_upgrade(root: Message) -> bool:
     """Whether the solver's type is given as an enum."""
-    return "solver_type" in root
+    return bool(root.scalars("solver_type"))
 
 
 def upgrade_solver(root: Message) -> tuple[Message, tuple[Note, ...]]:

@@ -7,6 +7,7 @@ convolution or pooling that reads them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -161,17 +162,19 @@ def _upgraded_layer(connection: Message, notes: list[Note]) -> Message:
     """UpgradeV0LayerParameter."""
     inner = connection.message("layer")
     kind, name = inner.string("type"), inner.string("name")
+    margin = _margin(connection)
     fields: list[Field] = []
     if "name" in inner:
-        fields.append(_moved(inner, "name"))
+        fields.append(_outdented(_moved(inner, "name"), margin))
     if "type" in inner:
         if kind not in _TYPES:
             raise NetError(f'unknown layer name: layer "{name}" is of type "{kind}", which V0 does not have')
-        fields.append(Field("type", Word(_TYPES[kind])))
+        fields.append(Field("type", Word(_TYPES[kind]), _outdented(_moved(inner, "type"), margin).lead))
     fields += [field for field in connection if field.name in ("bottom", "top")]
     for repeated in ("blobs", "blobs_lr", "weight_decay"):
-        fields += [_unindented(field) for field in inner if field.name == repeated]
-    parameters: dict[str, list[Field]] = {}
+        fields += [_outdented(field, margin) for field in inner if field.name == repeated]
+    parameters: dict[str, dict[int, Field]] = {}
+    written = {field.name: i for i, field in enumerate(inner)}
 
     def unknown(field: str) -> None:
         text = f"Unknown parameter {_REPORTED.get(field, field)} for layer type {kind}"
@@ -185,13 +188,16 @@ def _upgraded_layer(connection: Message, notes: list[Note]) -> Message:
         if place is None:
             unknown(old)
         elif old == "pool":
-            parameters.setdefault(place, []).append(Field(new, _pool_method(inner.get(old, 0), name)))
+            method = _pool_method(inner.get(old, 0), name)
+            parameters.setdefault(place, {})[written[old]] = Field(new, method, _moved(inner, old).lead)
         else:
-            parameters.setdefault(place, []).append(renamed(_moved(inner, old), new))
-    fields += [Field(place, Message(content)) for place, content in parameters.items()]
+            parameters.setdefault(place, {})[written[old]] = renamed(_moved(inner, old), new)
+    # In the order in which they were written, so that comments stay where they belong
+    for place, content in parameters.items():
+        fields.append(Field(place, Message(content[i] for i in sorted(content))))
     if "hdf5_output_param" in inner:
         if kind == "hdf5_output":
-            fields.append(_moved(inner, "hdf5_output_param"))
+            fields.append(_outdented(_moved(inner, "hdf5_output_param"), margin))
         else:
             unknown("hdf5_output_param")
     return Message(fields, connection.tail)
@@ -206,18 +212,27 @@ def _pool_method(value: Scalar, layer: str) -> Word:
 
 
 def _moved(inner: Message, name: str) -> Field:
-    """The one field of that name, as it will stand in another message: several are one, as protobuf has it."""
+    """The one field of that name, as it will stand in another message: several are one, as protobuf has it.
+
+    Its spacing fits a parameter, which was two levels deep and will be again."""
     found = [field for field in inner if field.name == name]
-    if isinstance(found[-1].value, Message):
-        if len(found) == 1:
-            return _unindented(found[0])
+    if len(found) > 1 and isinstance(found[-1].value, Message):
         return Field(name, inner.message(name))
     if isinstance(found[-1].value, tuple):
         return Field(name, inner.get(name, 0))
-    return _unindented(found[-1])
+    return found[-1]
 
 
-def _unindented(field: Field) -> Field:
-    """Without its spacing, which was for another depth; comments are worth keeping all the same."""
-    keep = field.lead is not None and "#" in field.lead
-    return Field(field.name, field.value, field.lead if keep else None, field.text)
+def _margin(message: Message) -> str:
+    """The line break and indentation before the fields of a message."""
+    for field in message:
+        if field.lead is not None and "\n" in field.lead:
+            return field.lead[field.lead.rindex("\n") :]
+    return "\n"
+
+
+def _outdented(field: Field, margin: str) -> Field:
+    """As it stands one level less deep: spacing is left to the printer, but for comments, whose lines begin anew."""
+    if field.lead is None or "#" not in field.lead:
+        return Field(field.name, field.value, None, field.text)
+    return Field(field.name, field.value, re.sub(r"\n[ \t]*", lambda _: margin, field.lead), field.text)

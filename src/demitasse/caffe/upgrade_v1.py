@@ -113,9 +113,11 @@ def upgrade_v1(root: Message) -> tuple[Message, tuple[Note, ...]]:
     notes: list[Note] = []
 
     def change(field: Field) -> Field:
-        if field.name != "layers" or not isinstance(field.value, Message):
+        if field.name != "layers":
             return field
-        return renamed(replaced(field, _upgraded_layer(field.value, notes)), "layer")
+        if isinstance(field.value, Message):
+            field = replaced(field, _upgraded_layer(field.value, notes))
+        return renamed(field, "layer")
 
     count = len(root.messages("layers"))
     new = root.map(change)
@@ -125,7 +127,7 @@ def upgrade_v1(root: Message) -> tuple[Message, tuple[Note, ...]]:
 def _enum_name(layer: Message) -> str:
     """The V1 type's name, also of a number; "" for a number that upstream does not have."""
     value = layer.get("type", Word("NONE"))
-    return _BY_NUMBER.get(int(value), "") if isinstance(value, (int, float)) else str(value)
+    return str(value) if isinstance(value, str) else _BY_NUMBER.get(value, "") if isinstance(value, int) else ""
 
 
 def _upgraded_layer(layer: Message, notes: list[Note]) -> Message:

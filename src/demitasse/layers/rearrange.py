@@ -115,7 +115,7 @@ class Concat(LayerType):
         first = self.inputs[0]
         for which, shape in enumerate(self.inputs):
             others = (*shape[:axis], *first[axis : axis + 1], *shape[axis + 1 :])
-            if differ(first, others):
+            if len(shape) != len(first) or differ(first, others):
                 self.refuse(
                     f'inputs "{self.name(0)}" and "{self.name(which)}" of shapes {text(first)} and {text(shape)}'
                     f" should differ in axis {axis} alone"

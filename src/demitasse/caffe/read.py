@@ -104,8 +104,8 @@ def input_layer(root: Message) -> Layer | None:
     shapes: list[Message] = list(root.messages("input_shape"))
     if not shapes:
         dims = root.integers("input_dim")
-        shapes = [Message.of(*(("dim", dim) for dim in dims[i : i + 4])) for i in range(0, len(dims), 4)]
-    if shapes and len(shapes) < len(inputs):
+        shapes = [Message.of(*(("dim", dim) for dim in dims[i : i + 4])) for i in range(0, len(dims) - 3, 4)]
+    if len(shapes) < len(inputs) and ("input_shape" in root or "input_dim" in root):
         raise NetError(f"{len(inputs)} inputs need as many input_shape fields, or 4 input_dim fields each")
     fields = [Field("name", "input"), Field("type", "Input"), *(Field("top", name) for name in inputs)]
     if shapes:

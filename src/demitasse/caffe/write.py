@@ -7,8 +7,8 @@ array, so that writing never holds a second copy of the model.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -47,43 +47,74 @@ def prototxt(net: Net) -> bytes:
 def tree(net: Net) -> Message:
     """``net.message`` with the network's name and layers put into it.
 
-    A layer keeps its place; a new one stands behind the layer before it.
+    A layer keeps its place; a new one stands behind the layer before it, or before all others.
     """
     root = net.message
-    fields: list[Field] = []
-    slots = {i for i, field in enumerate(root.fields) if field.name == "layer" or field.name in INPUT_FIELDS}
     inputs = input_layer(root)
-    done = 0
-
-    def others(stop: int) -> None:
-        nonlocal done
-        for i in range(done, stop):
-            if i not in slots or i in kept:
-                fields.append(root.fields[i])
-        done = max(done, stop)
-
     # Unchanged inputs of the network stay fields of the network, wherever they stand.
-    same = next((layer for layer in net.layers if inputs and is_input(layer, inputs)), None)
-    kept = set(same.origin) if same else set()
+    untouched = next((layer for layer in net.layers if inputs and is_input(layer, inputs)), None)
+    kept = untouched.origin if untouched else ()
+    slots = {i for i, one in enumerate(root) if one.name == "layer" or one.name in INPUT_FIELDS} - set(kept)
+    first = next((i for i, one in enumerate(root) if one.name == "layer"), len(root))
+    body = Body(slots, {layer.origin[0] for layer in net.layers if layer.origin})
+    done = 0
     for layer in net.layers:
-        if layer is same:
-            continue
-        message = layer_message(layer)
-        if not layer.origin:
-            fields.append(Field("layer", message))
-            continue
-        others(min(layer.origin))
-        old = root.fields[min(layer.origin)] if max(layer.origin) < len(root.fields) else None
-        is_layer = old is not None and old.name == "layer"
-        fields.append(replaced(old, message) if is_layer and old is not None else Field("layer", message))
-    others(len(root.fields))
-    if len(fields) == len(root.fields) and all(a is b for a, b in zip(fields, root.fields, strict=True)):
-        message = root
-    else:
-        message = Message(fields, root.tail)
-    if net.name != message.string("name"):
-        message = message.set("name", net.name) if "name" in message else prepended(message, "name", net.name)
-    return message
+        if layer is not untouched:
+            place = min(layer.origin, default=done or first)
+            body.extend(root.fields[done:place], done)
+            done = max(done, place)
+            body.add(layer_field(layer, root))
+    body.extend(root.fields[done:], done)
+    return named(body.message(root), net.name)
+
+
+@dataclass(slots=True)
+class Body:
+    """A message in the making.
+
+    ``slots``: positions in the old one of what is added by itself or gone; ``used``: those of the former. ``loose``: a
+    comment behind the field before, that stood in front of one that is gone.
+    """
+
+    slots: Container[int]
+    used: Container[int]
+    fields: list[Field] = field(default_factory=list)
+    loose: str = ""
+
+    def add(self, new: Field) -> None:
+        """One more field."""
+        if self.loose and new.lead is not None:
+            new = Field(new.name, new.value, self.loose + new.lead, new.text)
+            self.loose = ""
+        self.fields.append(new)
+
+    def extend(self, fields: Sequence[Field], start: int) -> None:
+        """These fields of the old message, of which ``start`` is the first, but for the slots."""
+        for i, old in enumerate(fields, start):
+            if i not in self.slots:
+                self.add(old)
+            elif i not in self.used and old.lead and "#" in (beside := old.lead.split("\n", 1)[0]):
+                self.loose += beside
+
+    def message(self, old: Message) -> Message:
+        """The new message; the old one if nothing has changed."""
+        if len(self.fields) == len(old) and all(a is b for a, b in zip(self.fields, old, strict=True)):
+            return old
+        return Message(self.fields, self.loose + old.tail if old.tail is not None else None)
+
+
+def named(root: Message, name: str) -> Message:
+    """The tree of the network of that name."""
+    if root.string("name") == name:
+        return root
+    return root.set("name", name) if "name" in root else Message((Field("name", name), *root.fields), root.tail)
+
+
+def layer_field(layer: Layer, root: Message) -> Field:
+    """The field of a layer: the one that it was read from, with what has changed, or a new one."""
+    message = layer_message(layer)
+    old = root.fields[layer.origin[0]] if layer.origin and layer.origin[0] < len(root) else None
+    return replaced(old, message) if old is not None and old.name == "layer" else Field("layer", message)
 
 
 def is_input(layer: Layer, inputs: Layer) -> bool:
@@ -108,18 +139,14 @@ def layer_message(layer: Layer) -> Message:
     ]
     new: list[Field] = []
     for name, values in front:
-        if message.strings(name) == values:
+        found = message.strings(name)
+        if (found[-1:] if name in ("name", "type") else found) == values:
             continue
         if name in message:
             message = message.set_all(name, values) if values else message.remove(name)
         else:
             new += [Field(name, value) for value in values]
     return Message((*new, *message.fields), message.tail) if new else message
-
-
-def prepended(message: Message, name: str, value: str) -> Message:
-    """With one more field in front."""
-    return Message((Field(name, value), *message.fields), message.tail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +190,12 @@ def blob_parts(tensor: Tensor, where: str) -> list[Part]:
     packed = field_header(1, len(dims)) + dims if dims else b""
     shape = whole(field_header(_SHAPE, len(packed)) + packed)
     numbers = Part(tensor.nbytes, tensor)
-    if tensor.dtype == np.float32:
+    kind = tensor.dtype.newbyteorder("=")
+    if kind == np.float32:
         return [whole(field_header(5, tensor.nbytes)), numbers, shape]
-    if tensor.dtype == np.float64:
+    if kind == np.float64:
         return [shape, whole(field_header(8, tensor.nbytes)), numbers]
-    if tensor.dtype == np.float16:
+    if kind == np.float16:
         return [shape, whole(tag(10, VARINT) + varint(2) + field_header(12, tensor.nbytes)), numbers]
     raise NetError(f"{where}: {tensor.dtype} cannot be stored in a caffemodel")
 

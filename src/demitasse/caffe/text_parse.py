@@ -186,15 +186,14 @@ class _Parser:
         colon = text.startswith(":", end)
         value_at = self._skip(end + 1) if colon else end
         character = text[value_at : value_at + 1]
-        if character == "[":
-            self._list(lead, name, position, value_at)
+        first = self._skip(value_at + 1) if character == "[" else value_at
+        if text[first : first + 1] in CLOSING:
+            self._open(_Frame(lead, name, text[position : first + 1], position, first != value_at), first + 1)
             return False
-        if character in CLOSING:
-            self._open(_Frame(lead, name, text[position : value_at + 1], position, False), value_at + 1)
-            return False
-        if not colon:
+        if not colon and not text.startswith("]", first):
             self.fail(end, f'expected ":" or "{{" after "{name}", found {self._found(end)}')
-        value, end = self._scalar(value_at, name)
+        value: Value
+        value, end = self._list(value_at, name) if character == "[" else self._scalar(value_at, name)
         self.fields.append(Field(name, value, lead, text[position:end]))
         self.position, self.pattern = end, _NEXT
         return False
@@ -207,29 +206,22 @@ class _Parser:
             self.fail(position, f"expected a field's name, found {self._found(position)}")
         return f"[{_COMMENT_OR_SPACE.sub('', match[1])}]", match.end()
 
-    def _list(self, lead: str, name: str, start: int, bracket: int) -> None:
+    def _list(self, bracket: int, name: str) -> tuple[tuple[Scalar, ...], int]:
+        """The scalars in brackets, and where they end."""
         text = self.text
-        position = self._skip(bracket + 1)
-        if text[position : position + 1] in CLOSING:
-            self._open(_Frame(lead, name, text[start : position + 1], start, True), position + 1)
-            return
         if (plain := _PLAIN_LIST.match(text, bracket)) and (known := self._plain_list(plain[1])):
-            self.fields.append(Field(name, known, lead, text[start : plain.end()]))
-            self.position, self.pattern = plain.end(), _NEXT
-            return
+            return known, plain.end()
         values: list[Scalar] = []
-        if not text.startswith("]", position):
-            while True:
-                value, end = self._scalar(position, name)
-                values.append(value)
-                position = self._skip(end)
-                if text.startswith("]", position):
-                    break
+        position = self._skip(bracket + 1)
+        while not text.startswith("]", position):
+            if values:
                 if not text.startswith(",", position):
                     self.fail(position, f'expected "," or "]" in the list "{name}", found {self._found(position)}')
                 position = self._skip(position + 1)
-        self.fields.append(Field(name, tuple(values), lead, text[start : position + 1]))
-        self.position, self.pattern = position + 1, _NEXT
+            value, end = self._scalar(position, name)
+            values.append(value)
+            position = self._skip(end)
+        return tuple(values), position + 1
 
     def _plain_list(self, inner: str) -> tuple[Scalar, ...]:
         """The numbers and words of a list without comments and strings; empty if it is not that plain."""

@@ -22,6 +22,7 @@ from demitasse.caffe.read import parse_net, read_net
 from demitasse.caffe.write import buffers, prototxt, write_caffemodel
 from demitasse.codec import container
 from demitasse.errors import ContainerError, FileError, OptionError
+from demitasse.layers import build
 from demitasse.net import Net, Note, Tensor
 
 __all__ = ["load", "save", "to_bytes"]
@@ -36,21 +37,29 @@ _FOREIGN: Final = {
     b"version https://git-lfs": "a Git LFS pointer, not the file itself: fetch it with 'git lfs pull'",
     b"<!DOCTYPE": "an HTML page, not a model: the download went wrong",
     b"<html": "an HTML page, not a model: the download went wrong",
+    b"\xff\xfe": "a text in UTF-16: save it as UTF-8",
+    b"\xfe\xff": "a text in UTF-16: save it as UTF-8",
     b"PK\x03\x04": "a zip archive: unpack it first",
     b"\x1f\x8b": "a gzip archive: unpack it first",
 }
 
 
-def load(*paths: StrPath, missing: str = "error") -> Net:
+def load(*paths: StrPath, phase: str | None = None, missing: str = "error") -> Net:
     """The network in a prototxt and a caffemodel, in a .demi, or in a prototxt alone (then without weights).
 
-    Every layer of every phase is kept, in file order; weights are matched by layer name, and stay in the file until
-    they are used. ``missing="keep"``: layers that the caffemodel lacks stay without weights instead of being a
-    WeightsError. FileError for what cannot be read, NetError for what makes no sense as a network.
+    Weights are matched by layer name, and stay in the file until they are used. Layers are in file order; ``phase``
+    ("TRAIN" or "TEST") keeps those of one phase only. ``missing="keep"``: layers that the caffemodel lacks stay without
+    weights instead of being a WeightsError. FileError for what cannot be read, NetError for what makes no sense as a
+    network.
     """
+    net = load_files([Path(path) for path in paths], missing)
+    return net if phase is None else build(net, phase).net
+
+
+def load_files(files: Sequence[Path], missing: str) -> Net:
+    """The network in these files, told apart by their content."""
     if missing not in ("error", "keep"):
         raise OptionError(f'missing must be "error" or "keep", and is {missing!r}')
-    files = [Path(path) for path in paths]
     kinds = [content(path) for path in files]
     match kinds:
         case ["demi"]:
@@ -137,15 +146,15 @@ def content(path: Path) -> str:
     """What a file seems to be, by its first bytes: "demi", "text" or "weights". FileError if it is nothing of ours."""
     if path.is_dir():
         raise FileError(f"{path}: is a folder; name the file in it")
-    if container.is_container(path):
-        return "demi"
     try:
         with path.open("rb") as file:
             start = file.read(_SNIFFED)
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValueError as error:
-        raise FileError(f"{path!r}: cannot be read: {error}") from None
+        raise FileError(f"{path}: cannot be read: {error}") from None
+    if container.is_container(path):
+        return "demi"
     if not start:
         raise FileError(f"{path}: the file is empty")
     for magic, what in _FOREIGN.items():

@@ -13,10 +13,19 @@ from demitasse.layers import LAYERS, Graph, Shapes, build, infer
 from demitasse.net import Net
 from layers.reference import SHARED, cases, network
 
-# What Caffe refuses for reasons that are not about shapes: code that its CPU lacks, a label at run time, types that
-# it does not know (here they are opaque), and a fork whose SmoothL1Loss takes fewer inputs than Fast R-CNN's.
-REFUSED_LATER = ("Not Implemented Yet", "Could not find location predictions", "Unknown layer type")
-REFUSED_BY_FORK = ("SmoothL1Loss Layer takes 2 bottom blob(s)",)
+# What Caffe refuses for reasons that are not about shapes: code that its CPU lacks, and a fork whose SmoothL1Loss
+# takes fewer inputs than Fast R-CNN's.
+ACCEPTED = ("Not Implemented Yet", "SmoothL1Loss Layer takes 2 bottom blob(s)")
+
+# Multiply–accumulates for one picture, as published with the networks or counted by others.
+PUBLISHED = {
+    "alexnet_deploy": 724e6,
+    "googlenet_deploy": 1.58e9,
+    "mobilenet_v1_deploy": 569e6,
+    "resnet50_deploy": 3.86e9,
+    "vgg16_v1_deploy": 15.5e9,
+    "vgg19_v1_deploy": 19.6e9,
+}
 
 
 def same_structure(case: dict[str, Any], graph: Graph, shapes: Shapes) -> None:
@@ -111,11 +120,22 @@ def test_layers_have_the_shapes_that_caffe_gives_them(case: dict[str, Any]) -> N
 @pytest.mark.zoo
 @pytest.mark.parametrize("case", [x for x in cases("layers/*.json") if x.values[0].get("rejected")])
 def test_what_caffe_refuses_is_refused(case: dict[str, Any]) -> None:
-    if any(reason in case["message"] for reason in REFUSED_LATER + REFUSED_BY_FORK):
+    if any(reason in case["message"] for reason in ACCEPTED):
         assert infer(build(network(case["prototxt"]), case["phase"], splits=True)).blobs
         return
     with pytest.raises(NetError, match=r'^layer "L"'):
         infer(build(network(case["prototxt"]), case["phase"], splits=True))
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_work_is_what_others_count(name: str, zoo: Path) -> None:
+    graph = build(network((zoo / "prototxt" / f"{name}.prototxt").read_bytes()))
+    shapes = infer(graph)
+    (data,) = graph.inputs
+    batch = (shapes.blobs[data] or (0,))[0]
+    assert shapes.total_macs is not None
+    assert shapes.total_macs / batch == pytest.approx(PUBLISHED[name], rel=0.005)
 
 
 PROTOTXTS = [pytest.param(file, id=file.name) for file in sorted((SHARED / "zoo").glob("prototxt/*.prototxt"))]

@@ -186,9 +186,11 @@ def oddities(draw: st.DrawFn) -> tuple[Layer, tuple[Shape, ...]]:
     (few_in, most_in), (few_out, most_out) = LAYERS[name].takes, LAYERS[name].gives
     inputs = draw(st.lists(SIZES, min_size=few_in, max_size=few_in + 2 if most_in is None else most_in))
     outputs = draw(st.integers(few_out, few_out + 2 if most_out is None else most_out))
-    param = Message.of(*draw(PARAMETERS))
-    fields = sorted({LAYERS[name].field, f"{name.lower()}_param", "transform_param"})
-    message = Message.of(*((field, param) for field in fields))
+    message = placed(name).layer.message.remove("loss_weight")
+    if draw(st.booleans()):
+        param = Message.of(*draw(PARAMETERS))
+        fields = sorted({LAYERS[name].field, f"{name.lower()}_param", "transform_param"})
+        message = Message.of(*((field, param) for field in fields))
     names = tuple(f"x{i}" for i in range(len(inputs)))
     return Layer("L", name, names, tuple(f"y{i}" for i in range(outputs)), message), tuple(inputs)
 

@@ -111,7 +111,8 @@ def phase_of(message: Message, default: str) -> str:
 def as_caffe(layer: Layer) -> Layer:
     """A loss layer without an output gets one. NetError for what Caffe alone refuses."""
     kind = layer_type(layer.type)
-    kind.check_as_caffe(layer)
+    with blaming(layer):
+        kind.check_as_caffe(layer)
     missing = kind.output_limits(layer)[0] - len(layer.outputs) if kind.is_loss else 0
     return replace(layer, outputs=layer.outputs + (AUTOMATIC,) * missing) if missing > 0 else layer
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from demitasse.layers.layertype import Counts, LayerType, text
+from demitasse.layers.layertype import Counts, LayerType, refuse, text
 from demitasse.layers.loss import Loss
 from demitasse.layers.sizes import UNKNOWN, Shape, differ
+from demitasse.net import Layer
 
 __all__ = [
     "Boxes",
@@ -57,6 +58,12 @@ class DetectionOutput(LayerType):
     field: ClassVar[str] = "detection_output_param"
     takes: ClassVar[Counts] = (3, 5)
     depends_on_values: ClassVar[bool] = True
+
+    @classmethod
+    def check_as_caffe(cls, layer: Layer) -> None:
+        param = layer.message.message(cls.field)
+        if param.integer("background_label_id", 0) == -1 and param.flag("share_location", True):
+            refuse(layer, "background_label_id is -1: with share_location, Caffe takes that for the shared location")
 
     def outputs(self) -> tuple[Shape | None, ...]:
         places, scores, priors = (self.legacy(which) for which in range(3))

@@ -152,6 +152,10 @@ class LayerType:
             self.refuse(f'input "{self.name(which)}" of shape {text(shape)} should have {number} axes')
         return shape
 
+    def rows(self, which: int) -> int:
+        """Size of an input along its first axis. NetError if it has none."""
+        return self.inputs[which][self.axis(0, self.inputs[which])]
+
     def legacy(self, which: int) -> Shape:
         """Shape of an input as number, channels, height, width: ones are added behind. NetError above four axes."""
         shape = self.inputs[which]

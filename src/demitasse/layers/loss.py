@@ -48,10 +48,7 @@ class PairLoss(Loss):
     ignores_inputs: ClassVar[bool] = False
 
     def outputs(self) -> tuple[Shape | None, ...]:
-        a, b = self.inputs[:2]
-        self.axis(0, a)
-        self.axis(0, b)
-        self.same(a[0], b[0], f'inputs "{self.name(0)}" and "{self.name(1)}" should have as many rows')
+        self.same(self.rows(0), self.rows(1), f'inputs "{self.name(0)}" and "{self.name(1)}" should have as many rows')
         return ((),)
 
     def one_per_place(self, axis: int, targets: Shape) -> None:
@@ -227,11 +224,10 @@ class ArgMax(LayerType):
             if top > shape[axis]:
                 self.refuse(f"top_k is {top}, and axis {axis} has {shape[axis]}")
             return ((*shape[:axis], top, *shape[axis + 1 :]),)
-        self.axis(0, shape)
         if top > count(shape, 1):
             self.refuse(f"top_k is {top}, and a row has {count(shape, 1)}")
         kinds = 2 if self.param.flag("out_max_val") else 1
-        return ((shape[0], kinds, top, *(1,) * max(0, len(shape) - 3)),)
+        return ((self.rows(0), kinds, top, *(1,) * max(0, len(shape) - 3)),)
 
 
 class Reduction(LayerType):

@@ -147,7 +147,7 @@ class ROIPooling(LayerType):
     def outputs(self) -> tuple[Shape | None, ...]:
         both = self.sizes("pooled_size")
         grid = (self.positive("pooled_h", *both[:1]), self.positive("pooled_w", *both[-1:]))
-        return ((self.inputs[1][0], self.legacy(0)[1], *grid),)
+        return ((self.rows(1), self.legacy(0)[1], *grid),)
 
 
 class ROIAlign(ROIPooling):
@@ -167,4 +167,4 @@ class PositionSensitiveROIPooling(LayerType):
         channels = self.legacy(0)[1]
         if differ(channels, maps * grid * grid):
             self.refuse(f"reads {channels} channels; {maps} outputs in {grid}×{grid} cells need {maps * grid * grid}")
-        return ((self.inputs[1][0], maps, grid, grid),)
+        return ((self.rows(1), maps, grid, grid),)

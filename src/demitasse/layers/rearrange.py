@@ -271,7 +271,7 @@ class BatchReindex(LayerType):
     in_place: ClassVar[bool] = False
 
     def outputs(self) -> tuple[Shape | None, ...]:
-        self.axis(0, self.inputs[0])
+        self.rows(0)
         return ((self.axes(1, 1)[0], *self.inputs[0][1:]),)
 
 

@@ -26,7 +26,6 @@ from demitasse.cli.terminal import Terminal
 from demitasse.errors import OptionError, VerificationError
 from demitasse.evaluate.compare import Subject, reason_not_to_run
 from demitasse.evaluate.weights import identical
-from demitasse.net import Net
 from demitasse.report.quantities import count, size
 
 __all__ = ["command"]
@@ -73,20 +72,15 @@ class Request:
         check_output(targets, given)
         terminal = Terminal(self.quiet, self.as_json)
         exact = originals.is_original(given.demi)
-        net = files.load(given.demi)
-        terminal.step("read", f"{given.demi.name} · {count(net.parameters)} parameters · {size(given.bytes)}")
+        terminal.step("read", f"{given.demi.name} · {size(given.bytes)}{' · lossless' if exact else ''}")
         with (scratch if self.dry else staged)(targets) as paths:
-            if exact:
-                originals.restore(given.demi, *paths, threads=worker_threads(self.threads))
-            else:
-                files.save_pair(net, *paths)
-            written = self.verified(net, paths)
+            written = (self.restored if exact else self.decoded)(given.demi, *paths)
             reason = "not asked for" if not self.run else reason_not_to_run(written, threads=self.threads or 0)
             sizes = [path.stat().st_size for path in paths]
         for target, nbytes in zip(targets, sizes, strict=True):
             terminal.step("would write" if self.dry else "wrote", f"{target} · {size(nbytes)}")
-        equal = "the same files as were stored, by their hash" if exact else "every weight is what the .demi says"
-        terminal.step("verified", f"read again: {equal}")
+        equal = "the same files as were stored, byte for byte" if exact else "every weight is what the .demi says"
+        terminal.step("verified", f"read again: {equal} · {count(written.net.parameters)} parameters")
         terminal.line(f"Loads in: demitasse{'' if reason else ', OpenCV 4 (loaded and run)'}.")
         if reason:
             terminal.note(f"not run through OpenCV: {reason}")
@@ -102,9 +96,18 @@ class Request:
         )
         return 0
 
-    def verified(self, net: Net, paths: list[Path]) -> Subject:
-        """What was written, read again. VerificationError if that is another network."""
-        written = files.load(*paths, missing="keep")
+    def restored(self, demi: Path, prototxt: Path, caffemodel: Path) -> Subject:
+        """The original files, compared with the .demi byte for byte, and read again."""
+        threads = worker_threads(self.threads)
+        originals.restore(demi, prototxt, caffemodel, threads=threads)
+        originals.check(demi, prototxt, caffemodel, threads=threads)
+        return Subject(files.load(prototxt, caffemodel, missing="keep"), prototxt, caffemodel)
+
+    def decoded(self, demi: Path, prototxt: Path, caffemodel: Path) -> Subject:
+        """New files, read again. VerificationError if they hold another network."""
+        net = files.load(demi)
+        files.save_pair(net, prototxt, caffemodel)
+        written = files.load(prototxt, caffemodel, missing="keep")
         if not identical(net, written):
             raise VerificationError(f"{self.output}: other weights were read than were written")
-        return Subject(written, *paths)
+        return Subject(written, prototxt, caffemodel)

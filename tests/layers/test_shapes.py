@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import doctest
+
 import numpy as np
 import pytest
 
+import demitasse.layers
 from demitasse.errors import NetError
 from demitasse.layers import UNKNOWN, MaybeShape, Shape, build, infer, parameter_shapes
 from demitasse.net import Dense
@@ -145,3 +148,25 @@ def test_names_of_layers_are_in_errors_about_fields() -> None:
     with pytest.raises(NetError) as caught:
         infer(build(network(NET.replace("num_output: 4", 'num_output: "four"'))))
     assert str(caught.value) == "layer \"conv\" (Convolution): field 'num_output' should be an integer, and is 'four'"
+
+
+def test_without_strictness_a_refusal_is_a_note() -> None:
+    graph = build(network(NET.replace("num_output: 10", "num_output: 0")))
+    shapes = infer(graph, strict=False)
+    assert shapes.blobs == {"x": (2, 3, 8, 8), "c": (2, 4, 6, 6), "f": None}
+    assert [(note.layer, note.text) for note in shapes.notes] == [
+        ("fc", 'layer "fc" (InnerProduct): num_output is 0; it must be at least 1')
+    ]
+    assert shapes.macs[1] == 2 * 36 * 4 * 27
+    with pytest.raises(NetError):
+        infer(graph)
+
+
+def test_without_strictness_sharers_that_disagree_are_a_note() -> None:
+    shapes = infer(build(network(SHARERS % ("", "", 4))), strict=False)
+    assert shapes.shared == {}
+    assert len(shapes.notes) == 1
+
+
+def test_the_example_of_the_package_runs() -> None:
+    assert doctest.testmod(demitasse.layers) == (0, 10)

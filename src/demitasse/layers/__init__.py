@@ -1,11 +1,21 @@
 """What each type of layer computes about itself, and what follows for a network.
 
-    graph = build(net, phase="TEST")            # the layers of one phase, connected
-    shapes = infer(graph, {"data": (1, 3, 300, 300)})
-    shapes.blobs["conv1"], shapes.parameters, shapes.macs, shapes.peak_memory
+`build` picks the layers of one phase and connects them; `infer` finds the shapes of all blobs and weights, the
+multiplications and the memory. `LAYERS` has a row for each type that is known; any other is opaque: it is kept and
+reported, and its shapes are unknown. Sizes that only the data tells are `UNKNOWN`.
 
-`LAYERS` has a row for each type that is known; any other is opaque: it is kept and reported, its shapes are unknown.
-Sizes that only the data tells are `UNKNOWN`.
+>>> from demitasse.message import Message
+>>> from demitasse.net import Layer, Net
+>>> size = Message.of(("dim", (1, 3, 300, 300)))
+>>> data = Layer("data", "Input", (), ("data",), Message.of(("input_param", Message.of(("shape", size)))))
+>>> param = Message.of(("num_output", 8), ("kernel_size", 7), ("stride", 2))
+>>> conv = Layer("conv", "Convolution", ("data",), ("conv",), Message.of(("convolution_param", param)))
+>>> graph = build(Net("example", (data, conv)), phase="TEST")
+>>> shapes = infer(graph)
+>>> shapes.blobs["conv"], shapes.parameters[1]
+((1, 8, 147, 147), ((8, 3, 7, 7), (8,)))
+>>> infer(graph, {"data": (4, 3, UNKNOWN, 300)}).blobs["conv"]
+(4, 8, ?, 147)
 """
 
 from demitasse.layers.build import Graph, build

@@ -51,44 +51,83 @@ class Shapes:
         return total(self.macs)
 
 
-def infer(graph: Graph, inputs: Mapping[str, Sequence[int]] | None = None) -> Shapes:
+def infer(graph: Graph, inputs: Mapping[str, Sequence[int]] | None = None, *, strict: bool = True) -> Shapes:
     """Shapes of every blob and every layer's weights, by Caffe's rules.
 
     ``inputs`` gives or replaces the shapes of blobs by name: of inputs and data, or of what a layer of unknown type,
-    or one whose result depends on the data, gives. NetError if a layer cannot work on what it gets.
+    or one whose result depends on the data, gives. NetError if a layer cannot work on what it gets; without
+    ``strict`` that is a note, and the layer's shapes are unknown.
     """
     given = {name: tuple(shape) for name, shape in (inputs or {}).items()}
     blobs: dict[str, MaybeShape] = {}
-    outputs: list[tuple[MaybeShape, ...]] = []
-    parameters: list[tuple[Shape, ...] | None] = []
-    macs: list[int | None] = []
+    answers: list[Answer] = []
     notes: list[Note] = []
     for layer in graph.layers:
-        placed, blind = place(layer, [blobs.get(name) for name in layer.inputs], phase_of(layer.message, graph.phase))
-        results = (None,) * len(layer.outputs) if blind else resolve(placed, given)
-        weights = None if blind else checked_parameters(placed)
-        names = layer.outputs + (AUTOMATIC,) * (len(results) - len(layer.outputs))
-        results = tuple(given.get(name, shape) for name, shape in zip(names, results, strict=True))
-        blobs.update(zip(layer.outputs, results, strict=False))
-        outputs.append(results)
-        parameters.append(weights)
-        macs.append(number(placed.macs()) if weights is not None and not blind else None)
-        notes.extend(note for note in (unknown_note(layer, results, weights),) if note)
+        try:
+            answer = ask(layer, [blobs.get(name) for name in layer.inputs], graph.phase, given)
+            notes.extend(note for note in (unknown_note(layer, answer),) if note)
+        except NetError as error:
+            if strict:
+                raise
+            answer = Answer(replaced(layer, (None,) * len(layer.outputs), given), None, None)
+            notes.append(Note("shapes", layer.name, str(error)))
+        answers.append(answer)
+        blobs.update(zip(layer.outputs, answer.outputs, strict=False))
     unused = [name for name in given if name not in blobs]
     if unused:
         raise NetError(f'a shape is given for "{unused[0]}", and the network has no such blob')
-    shared = owners(graph.layers, parameters)
-    created = created_blobs(graph.layers, outputs)
+    return summary(graph, blobs, answers, notes, strict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one layer says about itself; see `Shapes`."""
+
+    outputs: tuple[MaybeShape, ...]
+    parameters: tuple[Shape, ...] | None
+    macs: int | None
+
+
+def ask(layer: Layer, inputs: Sequence[MaybeShape], phase: str, given: Mapping[str, Shape]) -> Answer:
+    """A layer about itself, given the shapes of its inputs, and what the caller says about its outputs."""
+    with blaming(layer):
+        placed, blind = place(layer, inputs, phase_of(layer.message, phase))
+    if blind:
+        return Answer(replaced(layer, (None,) * len(layer.outputs), given), None, None)
+    outputs = replaced(layer, resolve(placed, given), given)
+    parameters = checked_parameters(placed)
+    return Answer(outputs, parameters, None if parameters is None else number(placed.macs()))
+
+
+def replaced(layer: Layer, shapes: tuple[MaybeShape, ...], given: Mapping[str, Shape]) -> tuple[MaybeShape, ...]:
+    """Shapes of a layer's outputs, those replaced that the caller gives."""
+    names = layer.outputs + (AUTOMATIC,) * (len(shapes) - len(layer.outputs))
+    return tuple(given.get(name, shape) for name, shape in zip(names, shapes, strict=True))
+
+
+def summary(
+    graph: Graph, blobs: Mapping[str, MaybeShape], answers: Sequence[Answer], notes: list[Note], strict: bool
+) -> Shapes:
+    """Everything that follows from the layers' answers."""
+    outputs = tuple(answer.outputs for answer in answers)
+    parameters = tuple(answer.parameters for answer in answers)
+    shared: Mapping[Place, Place] = {}
+    try:
+        shared = owners(graph.layers, parameters)
+    except NetError as error:
+        if strict:
+            raise
+        notes.append(Note("shapes", "", str(error)))
     return Shapes(
-        blobs,
-        tuple(outputs),
-        tuple(parameters),
-        tuple(macs),
-        shared,
-        total(own_sizes(parameters, shared)),
-        total(elements(shape) for shape in created),
-        scaled(peak_elements(graph.layers, outputs, graph.outputs), 4),
-        tuple(notes),
+        blobs=blobs,
+        outputs=outputs,
+        parameters=parameters,
+        macs=tuple(answer.macs for answer in answers),
+        shared=shared,
+        parameter_count=total(own_sizes(parameters, shared)),
+        activations=total(elements(shape) for shape in created_blobs(graph.layers, outputs)),
+        peak_memory=scaled(peak_elements(graph.layers, outputs, graph.outputs), 4),
+        notes=tuple(notes),
     )
 
 
@@ -166,9 +205,11 @@ def created_blobs(layers: Sequence[Layer], outputs: Sequence[tuple[MaybeShape, .
     return created
 
 
-def unknown_note(layer: Layer, shapes: Iterable[MaybeShape], weights: tuple[Shape, ...] | None) -> Note | None:
+def unknown_note(layer: Layer, answer: Answer) -> Note | None:
     """Says what is not known about a layer."""
-    missing = [what for what, bad in (("outputs", None in tuple(shapes)), ("weights", weights is None)) if bad]
+    missing = [
+        what for what, bad in (("outputs", None in answer.outputs), ("weights", answer.parameters is None)) if bad
+    ]
     return Note("shapes", layer.name, f"shapes of {' and '.join(missing)} are not known") if missing else None
 
 

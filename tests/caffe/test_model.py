@@ -1,5 +1,9 @@
 import contextlib
+import os
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,6 +130,13 @@ def test_truncation_at_every_byte_is_an_error_or_a_prefix():
     assert prefixes == len(whole), "nothing but a name and whole layers may pass for a file"
 
 
+def test_names_cannot_break_a_message():
+    data = layer("a\n\x1b[31m" + "b" * 500, "X", packed(5, [1] * 9))
+    with pytest.raises(WireError, match=r'layer "a\\n\\x1b\[31mb+…", blob 0 ends after') as caught:
+        Caffemodel.parse(data[:-4])
+    assert str(caught.value).isprintable()
+
+
 @pytest.mark.parametrize("data", [b"\x0a" + varint(1 << 60), payload(100, payload(7, b"\x2a" + varint(1 << 62)))])
 def test_promises_allocate_nothing(data):
     with pytest.raises(WireError):
@@ -181,3 +192,37 @@ def test_every_model_opens(zoo):
         for found in model.layers:
             for one in found.blobs:
                 assert one.array().size == one.count > 0
+
+
+LISTING = """
+import sys, time
+import numpy
+from demitasse.caffe.model import Caffemodel
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+Caffemodel.open(sys.argv[2])
+before, start = resident(), time.perf_counter()
+shapes = [blob.shape for layer in Caffemodel.open(sys.argv[1]).layers for blob in layer.blobs]
+print(time.perf_counter() - start, resident() - before, len(shapes))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux for the memory in use")
+def test_listing_530_mb_takes_no_time_and_no_memory(tmp_path):
+    big, small = tmp_path / "big.caffemodel", tmp_path / "small.caffemodel"
+    small.write_bytes(layer("ip", "InnerProduct", *PAIR))
+    with big.open("wb") as file:
+        for i, rows in enumerate([3 << 20] + [1 << 14] * 60):
+            numbers, dims = rows * 32 * 4, shape(rows, 32)
+            inside = varint(5 << 3 | 2) + varint(numbers)
+            blob_head = varint(7 << 3 | 2) + varint(len(inside) + numbers + len(dims)) + inside
+            head = payload(1, f"ip{i}") + payload(2, "InnerProduct") + blob_head
+            file.write(varint(100 << 3 | 2) + varint(len(head) + numbers + len(dims)) + head)
+            file.seek(numbers, os.SEEK_CUR)
+            file.write(dims)
+    assert big.stat().st_size > 520_000_000
+    command = [sys.executable, "-c", LISTING, str(big), str(small)]
+    runs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() for _ in range(3)]
+    assert {count for _, _, count in runs} == {"61"}
+    assert min(float(seconds) for seconds, _, _ in runs) < 0.05
+    assert max(int(size) for _, size, _ in runs) < 40_000_000

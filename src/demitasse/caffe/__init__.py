@@ -1,1 +1,1 @@
-"""caffe"""
+"""Caffe's files: prototxt and caffemodel of every generation, read, upgraded and written."""

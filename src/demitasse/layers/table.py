@@ -15,6 +15,7 @@ from demitasse.layers import (
     rearrange,
     recurrent,
     resize,
+    rows,
 )
 from demitasse.layers.layertype import LayerType
 from demitasse.layers.opaque import Opaque
@@ -28,7 +29,7 @@ LAYERS: dict[str, type[LayerType]] = {
     "ArgMax": loss.ArgMax,
     "BNLL": elementwise.Neuron,
     "BatchNorm": normalize.BatchNorm,
-    "BatchReindex": rearrange.BatchReindex,
+    "BatchReindex": rows.BatchReindex,
     "Bias": normalize.Bias,
     "Clip": elementwise.Neuron,
     "Concat": rearrange.Concat,
@@ -44,7 +45,7 @@ LAYERS: dict[str, type[LayerType]] = {
     "Embed": inner_product.Embed,
     "EuclideanLoss": loss.EuclideanLoss,
     "Exp": elementwise.Logarithmic,
-    "Filter": rearrange.Filter,
+    "Filter": rows.Filter,
     "Flatten": rearrange.Flatten,
     "HDF5Data": data.HDF5Data,
     "HDF5Output": loss.Sink,
@@ -74,7 +75,7 @@ LAYERS: dict[str, type[LayerType]] = {
     "Scale": normalize.Scale,
     "Sigmoid": elementwise.Neuron,
     "SigmoidCrossEntropyLoss": loss.CountLoss,
-    "Silence": rearrange.Silence,
+    "Silence": rows.Silence,
     "Slice": rearrange.Slice,
     "Softmax": elementwise.Softmax,
     "SoftmaxWithLoss": loss.SoftmaxWithLoss,

@@ -86,3 +86,28 @@ def test_opencv_5_is_no_help(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "cv2", Five)
     with pytest.raises(MissingExtraError, match=r"5\.0\.0"):
         opencv.import_opencv("x")
+
+
+@pytest.mark.parametrize("form", ["plain", "demi", "lossless"])
+def test_a_network_is_handed_over_in_memory(files, tmp_path, form):
+    import demitasse as dm
+    from demitasse import originals
+
+    if form == "demi":
+        dm.save(dm.load(*files), tmp_path / "x.demi")
+    if form == "lossless":
+        originals.store(*files, tmp_path / "x.demi")
+    net = dm.load(*files) if form == "plain" else dm.load(tmp_path / "x.demi")
+    expected = cv2.dnn.readNetFromCaffe(*map(str, files))
+    found = dm.to_opencv(net)
+    for each in (expected, found):
+        each.setInput(PICTURE)
+    np.testing.assert_array_equal(found.forward(), expected.forward())
+
+
+def test_a_network_that_opencv_refuses_is_a_typed_error(files, monkeypatch):
+    import demitasse as dm
+
+    monkeypatch.setattr("demitasse.files.to_bytes", lambda net: (b"layer {", b"no weights"))
+    with pytest.raises(NetError, match="OpenCV 4"):
+        dm.to_opencv(dm.load(*files))

@@ -122,7 +122,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         message = worded(error)
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+        colour = None if "NO_COLOR" not in os.environ else False
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True, color=colour)
         status = 1 if isinstance(error, VerificationError) else 2
         if "--json" in given:
             click.echo(json.dumps({"error": message, "status": status}))

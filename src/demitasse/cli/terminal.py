@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ import click
 from demitasse.layers import UNKNOWN
 from demitasse.report.table import Column, render
 
-__all__ = ["Progress", "Terminal", "json_ready"]
+__all__ = ["Progress", "Terminal", "json_ready", "say"]
 
 Progress = Callable[[int, int], None]
 """Called with what is done and what there is to do, in any unit."""
@@ -47,7 +48,7 @@ class Terminal:
     def line(self, text: str = "") -> None:
         """One line of text."""
         if not self.silent:
-            click.echo(text)
+            say(text)
 
     def step(self, label: str, text: str, *, good: bool = True, aside: str = "") -> None:
         """``✓ label  text``, and something beside it."""
@@ -87,6 +88,11 @@ class Terminal:
         with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(label, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """One line to stdout or stderr: in colour on a terminal, unless NO_COLOR is set (no-color.org)."""
+    click.echo(text, err=error, color=False if os.environ.get("NO_COLOR") else None)
 
 
 def json_ready(value: Any) -> Any:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from demitasse.errors import NetError
-from demitasse.layers import UNKNOWN, MaybeShape, Shape, parameter_shapes
+from demitasse.layers import UNKNOWN, MaybeShape, parameter_shapes
 from demitasse.layers.build import State
-from demitasse.layers.shapes import place, resolve
+from demitasse.layers.shapes import ask
 from demitasse.net import Layer, Net
 
 __all__ = ["Need", "needs"]
@@ -39,14 +39,14 @@ def needs(net: Net) -> list[Need]:
         for i, layer in enumerate(net.layers):
             if not included(state, layer):
                 continue
-            inputs = [blobs.get(name) for name in layer.inputs]
-            old, first = found.get(i), layer.name not in names
-            if old is None:
-                found[i] = Need(shapes(layer, inputs, phase), first)
+            outputs, shapes = answers(layer, [blobs.get(name) for name in layer.inputs], phase)
+            blobs.update(zip(layer.outputs, outputs, strict=False))
+            first = layer.name not in names
+            names.add(layer.name)
+            if (old := found.get(i)) is None:
+                found[i] = Need(numbered(layer, phase) if shapes is None else shapes, first)
             elif first and not old.first:
                 found[i] = Need(old.shapes, True)
-            names.add(layer.name)
-            blobs.update(zip(layer.outputs, outputs(layer, inputs, phase), strict=False))
     taken = {net.layers[i].name for i, need in found.items() if need.first}
     # What neither phase has belongs to a stage or level of its own.
     return [found.get(i) or Need(None, layer.name not in taken) for i, layer in enumerate(net.layers)]
@@ -60,22 +60,21 @@ def included(state: State, layer: Layer) -> bool:
         return True
 
 
-def shapes(layer: Layer, inputs: list[MaybeShape], phase: str) -> tuple[MaybeShape, ...] | None:
-    """Shapes of a layer's weights; where those of its inputs are not known, at least how many there are."""
+def answers(
+    layer: Layer, inputs: list[MaybeShape], phase: str
+) -> tuple[tuple[MaybeShape, ...], tuple[MaybeShape, ...] | None]:
+    """Shapes of a layer's outputs and weights, as far as it tells them."""
     try:
-        if (exact := parameter_shapes(layer, inputs, phase)) is not None:
-            return exact
-        guessed = parameter_shapes(layer, [shape or (UNKNOWN,) * 4 for shape in inputs], phase)
+        answer = ask(layer, inputs, phase, {})
+    except NetError:
+        return (None,) * len(layer.outputs), None
+    return answer.outputs, answer.parameters
+
+
+def numbered(layer: Layer, phase: str) -> tuple[None, ...] | None:
+    """How many blobs a layer has whose inputs are not known; None if not even that is known."""
+    try:
+        shapes = parameter_shapes(layer, [(UNKNOWN,) * 4] * len(layer.inputs), phase)
     except NetError:
         return None
-    return None if guessed is None else (None,) * len(guessed)
-
-
-def outputs(layer: Layer, inputs: list[MaybeShape], phase: str) -> tuple[MaybeShape, ...]:
-    """Shapes of a layer's outputs; None for those that are not known."""
-    nothing = (None,) * len(layer.outputs)
-    try:
-        placed, blind = place(layer, inputs, phase)
-        return nothing if blind else resolve(placed, dict[str, Shape]())
-    except NetError:
-        return nothing
+    return None if shapes is None else (None,) * len(shapes)

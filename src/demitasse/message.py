@@ -39,6 +39,9 @@ class Field:
     ``text`` is the text from the name to the end of the value, for a sub-message from the name through the opening
     bracket (the rest is in the sub-message). Both are ``None`` for a field that did not come from a text:
     the printer then chooses.
+
+    Each element of a list of messages (``layer: [{…}, {…}]``) is a field of its own: the text of the first ends in
+    ``[{``, that of the others is their bracket alone, and ``]`` is in the lead of what follows the last.
     """
 
     __slots__ = ("lead", "name", "text", "value")

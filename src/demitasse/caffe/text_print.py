@@ -9,19 +9,18 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from demitasse.caffe.text_parse import BOM, CLOSING, MAX_DEPTH
+from demitasse.caffe.text_parse import BOM, CLOSING, MAX_DEPTH, SPACE
 from demitasse.caffe.text_scalars import format_number, quote
 from demitasse.errors import TextError
 from demitasse.message import Field, Message, Scalar, Word
 
 __all__ = ["dump"]
 
-_SPACE: Final = r"(?:[ \t\r\n\v\f]++|#[^\n]*+)*+"
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*+\Z|\[[A-Za-z_][A-Za-z0-9_./]*+\]\Z")
 _WORD: Final = re.compile(r"-?[A-Za-z_][A-Za-z0-9_]*+\Z")
-_OPENS_LIST: Final = re.compile(rf"(?:\[[^]]*+\]|[A-Za-z0-9_]++){_SPACE}:?{_SPACE}\[")
-_ENDS_LIST: Final = re.compile(rf"{_SPACE}\]")
-_SEPARATOR: Final = re.compile(rf"({_SPACE})[;,]")
+_OPENS_LIST: Final = re.compile(rf"(?:\[[^]]*+\]|[A-Za-z0-9_]++){SPACE}:?{SPACE}\[")
+_ENDS_LIST: Final = re.compile(rf"{SPACE}\]")
+_SEPARATOR: Final = re.compile(rf"({SPACE})[;,]")
 _SAME_LINE_COMMENT: Final = re.compile(r"[ \t]*+[;,]?[ \t]*+#[^\r\n]*+")
 _BLANKS: Final = re.compile(r"[ \t]*+")
 
@@ -161,7 +160,7 @@ class _Printer:
         if text is not None and not (text.startswith((field.name, "[")) or text in CLOSING):
             text = None
         if not isinstance(value, Message):
-            self.out.append(_scalar_field(field) if text is None else text)
+            self.out.append(f"{_checked_name(field.name)}: {_plain(value)}" if text is None else text)
             return listed
         if text is None:
             text = f"{_checked_name(field.name)} {{"
@@ -197,12 +196,8 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _scalar_field(field: Field) -> str:
-    value = field.value
-    if isinstance(value, tuple):
-        return f"{_checked_name(field.name)}: [{', '.join(_scalar(item) for item in value)}]"
-    assert not isinstance(value, Message)
-    return f"{_checked_name(field.name)}: {_scalar(value)}"
+def _plain(value: Scalar | tuple[Scalar, ...]) -> str:
+    return f"[{', '.join(map(_scalar, value))}]" if isinstance(value, tuple) else _scalar(value)
 
 
 def _scalar(value: Scalar) -> str:

@@ -60,7 +60,23 @@ _TYPES: Final[Mapping[str, tuple[int, str]]] = {
 _BY_NUMBER: Final[Mapping[int, str]] = {number: name for name, (number, _) in _TYPES.items()}
 _SPELLED: Final = {
     word.upper(): word
-    for word in ("BN", "CRF", "HDF5", "L1", "L2", "LRN", "LSTM", "MVN", "PReLU", "RNN", "ROI", "ReLU", "SPP", "TanH")
+    for word in (
+        "BN",
+        "CRF",
+        "HDF5",
+        "L1",
+        "L2",
+        "LRN",
+        "LSTM",
+        "MVN",
+        "PReLU",
+        "RNN",
+        "ROI",
+        "ReLU",
+        "ReLU6",
+        "SPP",
+        "TanH",
+    )
 }
 """Words that fork's type names do not write in title case."""
 

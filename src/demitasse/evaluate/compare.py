@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from demitasse.evaluate.probes import Probe, probes
 from demitasse.evaluate.weights import weight_errors
 from demitasse.layers import Graph, build, infer, known
 from demitasse.net import Net
-from demitasse.runtime.opencv import have_opencv, opencv_version, run_files
+from demitasse.runtime.opencv import RunError, have_opencv, opencv_version, run_files
 
 __all__ = ["Shown", "Subject", "compare", "reason_not_to_run"]
 
@@ -161,25 +160,23 @@ def plain_files(subject: Subject) -> Iterator[tuple[Path, Path]]:
 def run_original(
     subject: Subject, inputs: Mapping[str, tuple[int, ...]], pictures: Pictures, prepare: Preprocessing, runner: Runner
 ) -> tuple[Feeds, Results]:
-    """What was fed, and what came out.
+    """What was fed, and what came out. NetError if OpenCV cannot.
 
     The network's own files run, so that an error in our reader or writer cannot hide on both sides; where OpenCV
-    refuses them (an old format, a layer of the training phase), what we write runs instead. A batch of one is enough,
-    unless a Reshape has the batch size built in.
+    cannot read them (an old format), what we write runs instead. A batch of one is enough, unless a Reshape has the
+    batch size built in.
     """
-    batches = dict.fromkeys((1, max((shape[0] for shape in inputs.values() if len(shape) == 4), default=1)))
-    start = time.monotonic()
-    reason: NetError | None = None
-    for batch in batches:
+    batch = max((shape[0] for shape in inputs.values() if len(shape) == 4), default=1)
+    fed = feeds(inputs, pictures, prepare)
+    try:
+        return fed, runner(subject, fed)
+    except RunError as error:
+        if error.stage == "read" and subject.prototxt is not None:
+            return run_original(Subject(subject.net), inputs, pictures, prepare, runner)
+        if error.stage != "run" or batch == 1:
+            raise
         fed = feeds(inputs, pictures, prepare, batch)
-        for attempt in (subject, Subject(subject.net)):
-            try:
-                return fed, runner(attempt, fed)
-            except NetError as error:
-                reason = reason or error
-            if time.monotonic() - start > runner.timeout:
-                raise reason
-    raise reason or NetError("nothing to run")
+        return fed, runner(subject, fed)
 
 
 def input_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:

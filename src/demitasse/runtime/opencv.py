@@ -23,9 +23,18 @@ import numpy.typing as npt
 from demitasse.errors import MissingExtraError, NetError
 from demitasse.net import Net
 
-__all__ = ["have_opencv", "opencv_version", "run_files", "to_opencv"]
+__all__ = ["RunError", "have_opencv", "opencv_version", "run_files", "to_opencv"]
 
 Arrays = Mapping[str, npt.NDArray[np.float32]]
+
+
+class RunError(NetError):
+    """OpenCV cannot run a network. ``stage``: it could not "read" the files, "build" a layer (a type that it does not
+    know), "run" the layers on these inputs, or it "ended" otherwise (a crash, no answer in time)."""
+
+    def __init__(self, message: str, stage: str) -> None:
+        super().__init__(message)
+        self.stage = stage
 
 
 def have_opencv() -> bool:
@@ -82,7 +91,7 @@ def run_files(
 
     ``outputs`` are names of layers, those that OpenCV has done away with are left out; if none is left, the layers
     that nothing reads. ``threads`` 0 leaves the choice to OpenCV,
-    ``timeout`` is in seconds. NetError if OpenCV refuses the network, crashes on it or takes longer.
+    ``timeout`` is in seconds. RunError if OpenCV refuses the network, crashes on it or takes longer.
     """
     if not have_opencv():
         raise MissingExtraError("opencv-python-headless<5", "opencv", "running a network")
@@ -107,22 +116,23 @@ def run_files(
 
 
 def run_worker(folder: Path, timeout: float) -> None:
-    """One run of the worker over a prepared folder. NetError says how it ended, if not well."""
+    """One run of the worker over a prepared folder. RunError says how it ended, if not well."""
     command = [sys.executable, "-m", "demitasse.runtime.opencv_worker", str(folder)]
     with (folder / "stderr").open("wb") as stderr:
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, timeout=timeout)
         except subprocess.TimeoutExpired:
-            raise NetError(f"OpenCV did not finish within {timeout:.0f} s") from None
+            raise RunError(f"OpenCV did not finish within {timeout:.0f} s", "ended") from None
     if done.returncode == 0:
         return
     said = (folder / "stderr").read_text(errors="replace").strip().splitlines()
     refused = folder / "error"
     if refused.exists():
-        raise NetError(refused.read_text())
+        stage, _, message = refused.read_text().partition("\n")
+        raise RunError(message, stage)
     if done.returncode < 0:
-        raise NetError(f"OpenCV crashed on this network ({signal_name(-done.returncode)})")
-    raise NetError(f"OpenCV failed on this network: {said[-1] if said else f'exit status {done.returncode}'}")
+        raise RunError(f"OpenCV crashed on this network ({signal_name(-done.returncode)})", "ended")
+    raise RunError(f"OpenCV failed on this network: {said[-1] if said else f'exit status {done.returncode}'}", "ended")
 
 
 def signal_name(number: int) -> str:

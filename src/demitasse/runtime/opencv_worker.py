@@ -23,10 +23,10 @@ def main(folder: Path) -> int:
     job = json.loads((folder / "job.json").read_text())
     if job["threads"]:
         cv2.setNumThreads(job["threads"])
-    doing = "read"
+    stage = "read"
     try:
         net = cv2.dnn.readNetFromCaffe(job["prototxt"], job["caffemodel"])
-        doing = "run"
+        stage = "run"
         known = set(net.getLayerNames())
         names = [name for name in job["outputs"] if name in known] or list(net.getUnconnectedOutLayersNames())
         for i, inputs in enumerate(job["inputs"]):
@@ -35,7 +35,9 @@ def main(folder: Path) -> int:
             for j, values in enumerate(forward(net, names)):
                 np.save(folder / f"output-{i}-{j}.npy", np.asarray(values, np.float32))
     except cv2.error as error:
-        (folder / "error").write_text(f"OpenCV {cv2.__version__} cannot {doing} this network: {first_line(error.err)}")
+        reason = first_line(error.err)
+        stage = "build" if "create layer" in reason else stage
+        (folder / "error").write_text(f"{stage}\nOpenCV {cv2.__version__} cannot {stage} this network: {reason}")
         return 1
     (folder / "names.json").write_text(json.dumps(names))
     return 0

@@ -2,342 +2,308 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 
-#include "demitasse/binary_coder.hpp"
-#include "demitasse/logistic.hpp"
 #include "demitasse/trellis.hpp"
+#include "levels_mixing_model.hpp"
+#include "levels_reference.hpp"
 
 namespace demitasse {
 
 namespace {
 
-constexpr int unary_limit = 20;   // magnitudes from here on escape to an Elias-gamma code
-constexpr int decisions = 16;     // unary decisions told apart by contexts
-constexpr int quantisers = 3;     // no trellis, Q0, Q1
-constexpr int inputs = 8;         // of the mixer, the last a constant
-constexpr int magnitude_cap = 2047;
+constexpr int near_most = 8;     // neighbours in the row that predictors see
+constexpr int row_prior = 32;    // weights' worth of the tensor's mean in a row's mean
+constexpr int expected_rate = 600, lean_rate = 1600;
 
-// A probability (22 bits) and a count (10 bits) that sets its rate.
-struct Counter {
-    std::uint32_t state = 1u << 31;
-
-    int p() const { return int(state >> 16); }
-    void update(bool bit, int limit, const std::uint32_t *reciprocal) {
-        const int n = int(state & 1023);
-        const std::int64_t p22 = state >> 10;
-        const std::int64_t target = bit ? (1 << 22) - 1 : 0;
-        std::int64_t next = p22 + (target - p22) * std::int64_t(reciprocal[n]) / 65536;
-        state = std::uint32_t(next) << 10 | std::uint32_t(n < limit ? n + 1 : n);
-    }
-};
-
-struct Reciprocals {
-    std::uint32_t value[1024];
-    Reciprocals() {
-        for (int n = 0; n < 1024; ++n) value[n] = std::uint32_t(65536 * 2 / (2 * n + 3));
-    }
-};
-
-const Reciprocals reciprocals;
-
-class Mixer {
-  public:
-    Mixer(int sets, int initial) : weights_(std::size_t(sets) * inputs, initial) {}
-
-    int dot(int set, const int *x) const {
-        const std::int32_t *w = &weights_[std::size_t(set) * inputs];
-        std::int64_t sum = 0;
-        for (int i = 0; i < inputs; ++i) sum += std::int64_t(w[i]) * x[i];
-        return clamp(int(sum >> 16), -stretch_limit, stretch_limit);
-    }
-    void update(int set, const int *x, int error, int rate) {
-        std::int32_t *w = &weights_[std::size_t(set) * inputs];
-        for (int i = 0; i < inputs; ++i) w[i] += (x[i] * error * rate + (1 << 15)) >> 16;
-    }
-
-  private:
-    std::vector<std::int32_t> weights_;
-};
-
-// Online least squares on magnitudes or signed values of the neighbourhood (normalised LMS), fixed point.
-template <int n>
-struct Predictor {
-    std::int32_t weight[n];  // 1/65536
-    std::int32_t feature[n];
-
-    std::int32_t predict() const {
-        std::int64_t sum = 0;
-        for (int i = 0; i < n; ++i) sum += std::int64_t(weight[i]) * feature[i];
-        return std::int32_t(sum >> 16);
-    }
-    void learn(std::int32_t error, int rate) {
-        std::int64_t norm = 64;
-        for (int i = 0; i < n; ++i) norm += std::int64_t(feature[i]) * feature[i];
-        const std::int64_t gain = (std::int64_t(error) << 28) / norm;
-        for (int i = 0; i < n; ++i) weight[i] += std::int32_t(gain * feature[i] * rate / (std::int64_t(1) << 28));
-    }
-};
-
-// Half octaves of a magnitude in 1/16 level: 0, then 1 upwards.
+// Half octaves of a magnitude in 1/16 level: 0, then from 1 up to 31.
 inline int half_octave(std::int32_t x) {
     if (x <= 0) return 0;
     const int e = 31 - __builtin_clz(unsigned(x));
-    return 1 + 2 * e + (e > 0 ? (x >> (e - 1)) & 1 : 0);
+    return std::min(1 + 2 * e + (e > 0 ? (x >> (e - 1)) & 1 : 0), 31);
 }
 
-inline int eighth_octave(std::int32_t x) {  // of a magnitude in 1/256 level; 0..127
-    if (x < 8) return x < 0 ? 0 : x;
+inline int eighth_octave(std::int32_t x) {
+    if (x < 8) return std::max(x, 0);
     const int e = 31 - __builtin_clz(unsigned(x));
-    return std::min(8 * (e - 2) + ((x >> (e - 3)) & 7), 127);
+    return std::min(8 * (e - 2) + ((x >> (e - 3)) & 7), energies - 1);
 }
 
-inline int sign_of(std::int32_t x) { return (x > 0) - (x < 0); }
+inline int sign_place(std::int32_t x) { return (x > 0) - (x < 0) + 1; }
 
-struct Cell {  // what is known around a weight
-    int contexts[inputs - 1];
-    int sign_contexts[inputs - 1];
-    int energy;      // class of the expected magnitude
-    int shift;       // low bits split off
-    int quantiser;
-};
-
-// Everything that is learned; lives as long as the group.
-class Model {
-  public:
-    Model() {
-        for (int i = 0; i < inputs - 1; ++i) {
-            magnitude_[i].resize(std::size_t(context_size) * quantisers * decisions);
-            sign_[i].resize(context_size);
-        }
-    }
-
-    static constexpr int context_size = 1024;
-
-    template <class Coder>
-    bool magnitude_bit(Coder &coder, const Cell &cell, int decision, bool bit) {
-        const int d = std::min(decision, decisions - 1) * quantisers + cell.quantiser;
-        Counter *slot[inputs - 1];
-        for (int i = 0; i < inputs - 1; ++i) slot[i] = &magnitude_[i][std::size_t(cell.contexts[i]) * quantisers * decisions + d];
-        return mixed(coder, slot, d, 64 * std::min(decision, 3) + (cell.energy >> 1), bit, fine_mixer_, coarse_mixer_);
-    }
-
-    template <class Coder>
-    bool sign_bit(Coder &coder, const Cell &cell, bool bit) {
-        Counter *slot[inputs - 1];
-        for (int i = 0; i < inputs - 1; ++i) slot[i] = &sign_[i][cell.sign_contexts[i]];
-        return mixed(coder, slot, 0, cell.energy >> 1, bit, sign_mixer_, sign_energy_mixer_);
-    }
-
-    template <class Coder>
-    bool plain_bit(Coder &coder, Counter &counter, bool bit) {
-        bit = coder.code(std::uint32_t(clamp(counter.p(), 32, 65504)), bit);
-        counter.update(bit, 255, reciprocals.value);
-        return bit;
-    }
-
-    Counter low_bits[32][2][32];
-    Counter escape_exponent[32];
-    Counter escape_mantissa[32];
-    Predictor<9> expected{};
-    Predictor<7> lean{};
-
-  private:
-    template <class Coder>
-    bool mixed(Coder &coder, Counter *const *slot, int set_a, int set_b, bool bit, Mixer &a, Mixer &b) {
-        int x[inputs];
-        for (int i = 0; i < inputs - 1; ++i) x[i] = stretch(tables_, slot[i]->p());
-        x[inputs - 1] = 256;
-        const int pa = squash(tables_, a.dot(set_a, x)), pb = squash(tables_, b.dot(set_b, x));
-        const int p = squash(tables_, (a.dot(set_a, x) + b.dot(set_b, x)) >> 1);
-        bit = coder.code(std::uint32_t(clamp(p, 16, 65520)), bit);
-        const int target = bit ? 65535 : 0;
-        a.update(set_a, x, target - pa, 6);
-        b.update(set_b, x, target - pb, 6);
-        for (int i = 0; i < inputs - 1; ++i) slot[i]->update(bit, 400, reciprocals.value);
-        return bit;
-    }
-
-    const LogisticTables &tables_ = logistic_tables();
-    std::vector<Counter> magnitude_[inputs - 1];
-    std::vector<Counter> sign_[inputs - 1];
-    Mixer fine_mixer_{decisions * quantisers, 65536 / 4};
-    Mixer coarse_mixer_{64 * 4, 65536 / 4};
-    Mixer sign_mixer_{1, 65536 / 4};
-    Mixer sign_energy_mixer_{64, 65536 / 4};
-};
-
-template <class Coder>
-std::int32_t code_level(Coder &coder, Model &model, Cell &cell, std::int32_t level) {
-    const std::uint32_t m = std::uint32_t(std::abs(level));
-    const std::uint32_t q = m >> cell.shift;
-    std::uint32_t value = 0;
-    while (value < unary_limit && model.magnitude_bit(coder, cell, int(value), q > value)) ++value;
-    if (value == unary_limit) {
-        const std::uint32_t rest = q - unary_limit + 1;
-        int exponent = 0;
-        while (model.plain_bit(coder, model.escape_exponent[exponent], (rest >> exponent) > 1)) {
-            if (++exponent > 25) throw LevelsError("a level is beyond all limits: the stream is damaged");
-        }
-        std::uint32_t mantissa = 1;
-        for (int i = exponent - 1; i >= 0; --i) {
-            const bool bit = (rest >> i) & 1;
-            mantissa = mantissa << 1 |
-                       std::uint32_t(i == exponent - 1 ? model.plain_bit(coder, model.escape_mantissa[exponent], bit)
-                                                       : coder.code(32768, bit));
-        }
-        value += mantissa - 1;
-    }
-    const std::uint32_t top = value;
-    for (int i = cell.shift - 1; i >= 0; --i) {
-        const bool bit = (m >> i) & 1;
-        value = value << 1 | std::uint32_t(i >= cell.shift - 2 ? model.plain_bit(coder, model.low_bits[cell.shift][i == cell.shift - 1][std::min(top, 31u)], bit)
-                                                    : coder.code(32768, bit));
-    }
-    if (value > std::uint32_t(level_limit)) throw LevelsError("a level is beyond all limits: the stream is damaged");
-    if (value == 0) return 0;
-    const int strength = int(std::min(value, 4u)) - 1;
-    for (int &context : cell.sign_contexts) context = context * 4 + strength;
-    return model.sign_bit(coder, cell, level < 0) ? -std::int32_t(value) : std::int32_t(value);
+inline int lean_class(std::int32_t lean, std::int32_t expected) {
+    const std::int32_t m = std::abs(lean) * 8;
+    const int strength = m < expected ? 0 : m < 2 * expected ? 1 : m < 4 * expected ? 2 : m < 8 * expected ? 3 : 4;
+    return lean < 0 ? -strength : strength;
 }
 
-// One tensor in row order; levels are read by an encoder, written by a decoder.
-template <class Coder>
+// Distances, in columns, to earlier weights of the row: those near in the kernel first, then those of channels before.
+std::vector<int> near_offsets(const Layout &layout) {
+    const int kernel = int(layout.kernel()), width = int(layout.kernel_w);
+    std::vector<int> out;
+    for (int position = 0; position < kernel; ++position) {
+        std::vector<std::pair<int, int>> found;
+        for (int back = 1; back <= position; ++back) {
+            const int dy = position / width - (position - back) / width, dx = position % width - (position - back) % width;
+            found.emplace_back(dy * dy + dx * dx, back);
+        }
+        std::stable_sort(found.begin(), found.end());
+        if (found.size() > near_most - 2) found.resize(near_most - 2);
+        for (int back : {kernel, 2 * kernel, kernel - 1, kernel + 1, kernel - width, kernel + width})
+            if (kernel > 1 && found.size() < near_most && back > position) found.emplace_back(0, back);
+        for (int channels = kernel > 1 ? 3 : 1; found.size() < near_most; ++channels) found.emplace_back(0, channels * kernel);
+        for (const auto &f : found) out.push_back(f.second);
+    }
+    return out;
+}
+
+// A row's levels in 1/16, clamped, with zeros before and after so that neighbours need no checks.
+struct Line {
+    explicit Line(std::size_t columns, std::size_t margin) : cells(columns + 2 * margin, 0), start(margin) {}
+    std::int32_t *data() { return cells.data() + start; }
+    std::vector<std::int32_t> cells;
+    std::size_t start;
+};
+
+// One tensor in row order; an encoder reads its levels, a decoder writes them.
+template <class Coder, bool writing>
 class Walk {
   public:
-    Walk(Coder &coder, Model &model, const Layout &layout)
-        : coder_(coder), model_(model), layout_(layout), columns_(layout.columns()), kernel_(layout.kernel()),
-          mean_(columns_ + 2, 0), zeros_(columns_ + 2, 0) {}
+    Walk(Coder &coder, MixingModel &model, const Layout &layout, std::int32_t *levels)
+        : coder_(coder), model_(model), layout_(layout), levels_(levels), columns_(layout.columns()), kernel_(layout.kernel()),
+          offsets_(near_offsets(layout)), mean_(columns_ + 2, 0), product_(columns_, 0) {
+        const std::size_t margin = std::max<std::size_t>(8 * kernel_, 16);
+        for (int i = 0; i < 4; ++i) lines_.emplace_back(columns_, margin);
+        for (std::size_t position = 0; position < kernel_; ++position) {
+            const std::size_t y = position / layout.kernel_w, x = position % layout.kernel_w;
+            places_.push_back(int(kernel_ <= places ? position : std::min<std::size_t>(y, 7) * 8 + std::min<std::size_t>(x, 7)));
+        }
+    }
 
-    void run(std::int32_t *levels, bool write) {
-        static const std::int32_t initial[9] = {6000, 4000, 5000, 5000, 2000, 16000, 12000, 4000, 1000};
-        std::copy(initial, initial + 9, model_.expected.weight);
-        std::fill(model_.lean.weight, model_.lean.weight + 7, 0);
-        for (std::uint32_t r = 0; r < layout_.rows; ++r) row(levels, r, write);
+    void run() {
+        reset_predictors();
+        std::unique_ptr<RowReferences> references;
+        if (!writing) references = std::make_unique<RowReferences>(levels_, layout_);
+        for (std::uint32_t r = 0; r < layout_.rows; ++r) {
+            guess_row(r, references.get());
+            products();
+            row(r);
+        }
     }
 
   private:
-    static std::int32_t magnitude(std::int32_t level) { return std::min(std::abs(level), magnitude_cap); }
+    static std::int32_t sixteenths(std::int32_t level) { return clamp(level, -511, 511) * 16; }
 
-    void row(std::int32_t *levels, std::uint32_t r, bool write) {
-        std::int32_t *cur = levels + std::size_t(r) * columns_;
-        const std::int32_t *above = r > 0 ? cur - columns_ : zeros_.data();
-        const std::int32_t *above2 = r > 1 ? above - columns_ : zeros_.data();
-        int state = 0;
-        std::int64_t row_sum = 0;
-        const int kw = int(layout_.kernel_w), kernel = int(kernel_);
-        std::int32_t row_mean = tensor_mean_;
-        std::int64_t ratio = 256;
-        int position = 0, kernel_column = 0;
-        std::int32_t recent = tensor_mean_;
+    void reset_predictors() {
+        static const std::int32_t expected[8] = {1000, 16000, 8000, 4000, 4000, 8000, 6000, 0};
+        for (int place = 0; place < places; ++place) {
+            Predictor &e = model_.expected[place], &s = model_.lean[place];
+            std::copy_n(expected, 8, e.weight);
+            for (int i = 0; i < near_most; ++i) e.weight[8 + i] = 6000 / (i + 1);
+            std::fill_n(s.weight, Predictor::features, 0);
+            s.weight[0] = 50000;
+        }
+    }
+
+    // What the rows above that the encoder names say about this one.
+    void guess_row(std::uint32_t r, RowReferences *references) {
+        std::int32_t *guess = lines_[guess_line].data();
+        std::fill_n(guess, columns_, 0);
+        if (columns_ < 16) return;
+        std::vector<RowReference> chosen;
+        if (references) chosen = references->find(r);
+        if (r == 0) return;
+        for (std::size_t k = 0; k < references_most; ++k) {
+            const bool more = k < chosen.size();
+            if (!model_.reference_any[k].code(coder_, more, 60)) break;
+            const RowReference reference = code_reference(r, k, more ? chosen[k] : RowReference{1, 1});
+            const std::int32_t *other = levels_ + std::size_t(r - reference.distance) * columns_;
+            for (std::size_t c = 0; c < columns_; ++c) guess[c] += clamp(other[c], -511, 511) * reference.slope * 2;
+        }
+        for (std::size_t c = 0; c < columns_; ++c) guess[c] = clamp(guess[c], -Predictor::feature_limit, Predictor::feature_limit);
+    }
+
+    RowReference code_reference(std::uint32_t r, std::size_t k, RowReference reference) {
+        if (model_.reference_same[k].code(coder_, reference.distance == distance_[k], 60)) {
+            reference.distance = distance_[k];
+        } else {
+            const std::uint32_t most = std::min(r, reference_window - 1);
+            std::uint32_t value = 0;
+            for (int i = 31 - __builtin_clz(most); i >= 0; --i)
+                value = value << 1 | std::uint32_t(coder_.code(32768, (reference.distance >> i) & 1));
+            reference.distance = distance_[k] = value;
+        }
+        if (reference.distance == 0 || reference.distance > r)
+            throw LevelsError("a row refers to one that is not above it: the stream is damaged");
+        const bool negative = model_.slope_sign.code(coder_, reference.slope < 0, 60);
+        int slope = 1;
+        while (slope < slope_limit && model_.slope[slope].code(coder_, std::abs(reference.slope) > slope, 60)) ++slope;
+        reference.slope = negative ? -slope : slope;
+        return reference;
+    }
+
+    // Channel mean x kernel-position mean of the rows above, 1/16 level.
+    void products() {
+        std::vector<std::int64_t> position(kernel_, 0);
+        std::int64_t total = 0;
+        for (std::size_t c = 0, k = 0; c < columns_; ++c) {
+            position[k] += mean_[c + 1];
+            if (++k == kernel_) k = 0;
+        }
+        for (std::int64_t sum : position) total += sum;
+        const std::int64_t overall = total / std::int64_t(columns_) + 1;
+        for (std::int64_t &sum : position) sum /= std::int64_t(layout_.channels);
+        for (std::size_t c = 0; c < columns_; c += kernel_) {
+            std::int64_t channel = 0;
+            for (std::size_t k = 0; k < kernel_; ++k) channel += mean_[c + k + 1];
+            channel /= std::int64_t(kernel_);
+            for (std::size_t k = 0; k < kernel_; ++k) product_[c + k] = std::int32_t(channel * position[k] / overall >> 4);
+        }
+    }
+
+    static std::int32_t scaled(std::int32_t mean, std::int64_t ratio) {
+        return std::int32_t(std::min<std::int64_t>(mean * ratio >> 8, Predictor::feature_limit));
+    }
+
+    void row(std::uint32_t r) {
+        std::int32_t *out = levels_ + std::size_t(r) * columns_;
+        std::int32_t *cur = lines_[r % 3].data();
+        const std::int32_t *above = lines_[(r + 2) % 3].data(), *above2 = lines_[(r + 1) % 3].data();
+        const std::int32_t *guess = lines_[guess_line].data();
+        int state = 0, agreement = 0, position = 0;
+        std::int64_t row_sum = 0, ratio = 256;
+        std::int32_t row_mean = tensor_mean_, recent = tensor_mean_, kernel_sum = 0;
+        const int kernel = int(kernel_), width = int(layout_.kernel_w);
+        const std::int32_t rate = AdaptiveBit::rate(int(std::min<std::uint32_t>(r, 255)));
+        alignas(32) std::int32_t e[Predictor::features], s[Predictor::features];
         for (std::size_t c = 0; c < columns_; ++c) {
-            const auto back = [&](std::size_t distance) { return c >= distance ? cur[c - distance] : 0; };
-            const std::int32_t left = back(1), left2 = back(2);
-            const std::int32_t up = position >= kw ? cur[c - kw] : back(kernel > 1 ? std::size_t(kernel) * 2 : 3);
-            const std::int32_t before = back(kernel > 1 ? std::size_t(kernel) : 4);
-            const std::int32_t over = above[c], over2 = above2[c];
             if ((c & 3) == 0) {
-                row_mean = std::int32_t((row_sum * 16 + std::int64_t(tensor_mean_) * 32) / std::int64_t((c + 32)));
+                row_mean = std::int32_t((row_sum * 16 + std::int64_t(tensor_mean_) * row_prior) / std::int64_t(c + row_prior));
                 ratio = std::min<std::int64_t>((std::int64_t(row_mean) * 256 + 8) / (tensor_mean_ + 1), 4096);
             }
-            auto &e = model_.expected;
-            std::int32_t *f = e.feature;
-            f[0] = magnitude(left) * 16;
-            f[1] = magnitude(left2) * 16;
-            f[2] = magnitude(up) * 16;
-            f[3] = magnitude(before) * 16;
-            f[4] = magnitude(over) * 16;
-            f[5] = std::int32_t(std::min<std::int64_t>((mean_[c + 1] >> 4) * ratio >> 8, 65535));
-            f[6] = row_mean;
-            f[7] = (mean_[c] + mean_[c + 2]) >> 5;
-            f[8] = recent;
-            const std::int32_t expected = std::max(e.predict(), 1);
-            auto &s = model_.lean;
-            const auto signed_feature = [](std::int32_t level) { return clamp(level, -magnitude_cap, magnitude_cap) * 16; };
-            s.feature[0] = signed_feature(left);
-            s.feature[1] = signed_feature(left2);
-            s.feature[2] = signed_feature(up);
-            s.feature[3] = signed_feature(before);
-            s.feature[4] = signed_feature(over);
-            s.feature[5] = signed_feature(over2);
-            s.feature[6] = signed_feature(r > 0 && c + 1 < columns_ ? above[c + 1] : 0);
-            const std::int32_t lean = s.predict();
+            const std::int32_t *here = cur + c;
+            const int *offset = &offsets_[std::size_t(position) * near_most];
+            s[0] = guess[c];
+            s[1] = above[c];
+            s[2] = above2[c];
+            s[3] = guess[c + 1];
+            s[4] = guess[std::ptrdiff_t(c) - 1];
+            s[5] = above[c + 1];
+            s[6] = above[std::ptrdiff_t(c) - 1];
+            s[7] = 0;
+            for (int i = 0; i < near_most; ++i) s[8 + i] = here[-offset[i]];
+            e[0] = std::abs(s[0]);
+            e[1] = scaled(mean_[c + 1] >> 4, ratio);
+            e[2] = row_mean;
+            e[3] = (mean_[c] + mean_[c + 2]) >> 5;
+            e[4] = recent;
+            e[5] = kernel > 1 && position > 0 ? kernel_sum / position : recent;
+            e[6] = scaled(product_[c], ratio);
+            e[7] = std::abs(s[1]);
+            for (int i = 0; i < near_most; ++i) e[8 + i] = std::abs(s[8 + i]);
 
-            Cell cell;
-            const int octave = eighth_octave(expected * 16);
-            cell.energy = octave;
-            cell.shift = expected >= 16 * 8 ? 31 - __builtin_clz(unsigned(expected >> 6)) : 0;
-            cell.quantiser = layout_.trellis ? 1 + trellis_quantiser(state) : 0;
-            const auto low = [&](std::int32_t level, int limit) { return int(std::min(std::abs(level) >> cell.shift, limit)); };
-            const int lean_class = lean_strength(lean, expected);
-            const int kp = std::min(position, 31);
-            cell.contexts[0] = octave * 5 + std::abs(lean_class);
-            cell.contexts[1] = std::min(octave >> 2, 31) * 32 + low(left, 3) * 8 + low(up, 3) * 2 + low(before, 1);
-            cell.contexts[2] = std::min(half_octave(mean_[c + 1] >> 4), 31) * 32 + std::min(half_octave(row_mean), 31);
-            cell.contexts[3] = low(left, 3) + 4 * low(left2, 3) + 16 * low(up, 3) + 64 * low(before, 3);
-            cell.contexts[4] = low(over, 3) + 4 * low(over2, 3) + 16 * low(before, 1) + 32 * std::min(half_octave(f[7]), 31);
-            cell.contexts[5] = kp * 32 + std::min(half_octave(row_mean), 31);
-            cell.contexts[6] = std::min(half_octave(recent), 31) * 32 + std::min(half_octave((f[5] + f[7]) >> 1), 31);
-            const int sl = sign_of(left) + 1, su = sign_of(up) + 1, sb = sign_of(before) + 1, so = sign_of(over) + 1;
-            cell.sign_contexts[0] = lean_class + 4;
-            cell.sign_contexts[1] = sl + 3 * su + 9 * sb + 27 * so;
-            cell.sign_contexts[2] = sl + 3 * (sign_of(left2) + 1) + 9 * sb;
-            cell.sign_contexts[3] = kp * 3 + so;
-            cell.sign_contexts[4] = kp * 3 + sb;
-            cell.sign_contexts[5] = so + 3 * (sign_of(over2) + 1) + 9 * sl;
-            cell.sign_contexts[6] = std::min(octave >> 3, 15) * 9 + lean_class + 4;
+            Surroundings around;
+            around.place = places_[std::size_t(position)];
+            Predictor &magnitudes = model_.expected[around.place], &values = model_.lean[around.place];
+            const std::int32_t expected = std::max(magnitudes.predict(e), 1), lean = values.predict(s);
+            around.expected = expected;
+            around.lean = lean;
+            around.energy = eighth_octave(std::min(expected, 1 << 20) * 16);
+            around.shift = expected >= 16 * 8 ? 31 - __builtin_clz(unsigned(expected >> 6)) : 0;
+            around.quantiser = layout_.trellis ? 1 + trellis_quantiser(state) : 0;
+            around.agreement = clamp((agreement + 1024) >> 7, 0, 15);
+            const std::int32_t left = here[-1], left2 = here[-2];
+            const std::int32_t up = position >= width ? here[-width] : here[kernel > 1 ? -2 * kernel : -3];
+            const std::int32_t before = here[kernel > 1 ? -kernel : -4];
+            const std::int32_t corner = position >= width && (position + 1) % width ? here[1 - width] : up;
+            const auto low = [&](std::int32_t x, int limit) { return int(std::min((std::abs(x) + 8) >> (4 + around.shift), limit)); };
+            const int lean_size = lean_class(lean, expected), place = around.place;
+            around.contexts[0] = around.energy * 5 + std::abs(lean_size);
+            around.contexts[1] = half_octave(mean_[c + 1] >> 4) * 32 + half_octave(row_mean);
+            around.contexts[2] = low(s[0], 3) + 4 * low(s[1], 3) + 16 * low(before, 1) + 32 * half_octave(e[3]);
+            around.contexts[3] = place * 32 + around.energy / 4;
+            around.contexts[4] = half_octave(recent) * 32 + half_octave((e[1] + e[3]) >> 1);
+            around.contexts[5] = half_octave(e[5]) * 32 + half_octave(e[6]);
+            around.contexts[6] = around.energy / 8 * 64 + low(corner, 3) * 16 + low(left2, 3) * 4 + low(s[0], 3);
+            around.sign_contexts[0] = lean_size + 4;
+            around.sign_contexts[1] = around.energy / 8 * 9 + lean_size + 4;
+            around.sign_contexts[2] = place * 3 + sign_place(s[0]);
+            around.sign_contexts[3] = around.agreement * 3 + sign_place(s[0]);
+            around.sign_contexts[4] = sign_place(left) + 3 * sign_place(up) + 9 * sign_place(before) + 27 * sign_place(s[1]);
 
-            const std::int32_t level = code_level(coder_, model_, cell, write ? 0 : cur[c]);
-            if (write) cur[c] = level;
+            const std::int32_t level = model_.code_level(coder_, around, writing ? 0 : out[c]);
+            if (writing) out[c] = level;
             if (layout_.trellis) state = trellis_next(state, level);
-            const std::int32_t m = magnitude(level);
-            e.learn(m * 16 - expected, 120);
-            s.learn(signed_feature(level) - lean, 120);
-            row_sum += m;
-            recent += (m * 64 - recent * 4) >> 4;
-            const std::int32_t target = m * 256;
-            mean_[c + 1] += std::int32_t((std::int64_t(target) - mean_[c + 1]) * reciprocals.value[std::min<std::uint32_t>(r, 60)] / 65536);
-            if (++position == kernel) position = 0;
+            const std::int32_t value = sixteenths(level), m = std::abs(value);
+            cur[c] = value;
+            magnitudes.learn(e, m - expected, expected_rate);
+            values.learn(s, value - lean, lean_rate);
+            row_sum += m >> 4;
+            recent += (m - recent) >> 2;
+            if (value && s[0]) agreement += (((value < 0) == (s[0] < 0) ? 1024 : -1024) - agreement) >> 5;
+            mean_[c + 1] += std::int32_t((std::int64_t(m) * 16 - mean_[c + 1]) * rate / 65536);
+            kernel_sum += m;
+            if (++position == kernel) position = kernel_sum = 0;
         }
-        const std::int32_t mean = std::int32_t(row_sum * 16 / std::int64_t(std::max<std::size_t>(columns_, 1)));
+        const std::int32_t mean = std::int32_t(row_sum * 16 / std::int64_t(columns_));
         tensor_mean_ = r == 0 ? mean : tensor_mean_ + (mean - tensor_mean_) / std::int32_t(std::min<std::uint32_t>(r + 1, 32));
-        (void)kernel_column;
         if (r == 0) std::fill(mean_.begin(), mean_.end(), mean * 16);
     }
 
-    static int lean_strength(std::int32_t lean, std::int32_t expected) {
-        const std::int32_t m = std::abs(lean) * 8;
-        const int strength = m < expected ? 0 : m < 2 * expected ? 1 : m < 4 * expected ? 2 : m < 8 * expected ? 3 : 4;
-        return lean < 0 ? -strength : strength;
-    }
+    static constexpr std::size_t guess_line = 3;
 
     Coder &coder_;
-    Model &model_;
+    MixingModel &model_;
     const Layout &layout_;
+    std::int32_t *levels_;
     std::size_t columns_, kernel_;
-    std::vector<std::int32_t> mean_;  // running mean magnitude of each column, 1/256 level, one cell of margin
-    std::vector<std::int32_t> zeros_;
-    std::int32_t tensor_mean_ = 16;  // 1/16 level
+    std::vector<int> offsets_, places_;
+    std::vector<std::int32_t> mean_;     // running mean magnitude of each column, 1/256 level, one cell of margin
+    std::vector<std::int32_t> product_;
+    std::vector<Line> lines_;            // this row and the two above, in turn; the guess
+    std::uint32_t distance_[references_most] = {1, 1, 1, 1};
+    std::int32_t tensor_mean_ = 16;      // 1/16 level
 };
+
+#if defined(__x86_64__) && defined(__GNUC__)
+// The same code, compiled once more for machines with AVX2: integers, so the same stream.
+template <class SomeWalk>
+__attribute__((target("avx2,bmi,bmi2,lzcnt"), flatten)) void run_avx2(SomeWalk &walk) {
+    walk.run();
+}
+
+template <class SomeWalk>
+void run(SomeWalk walk) {
+    static const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
+    if (avx2) run_avx2(walk);
+    else walk.run();
+}
+#else
+template <class SomeWalk>
+void run(SomeWalk walk) {
+    walk.run();
+}
+#endif
 
 }  // namespace
 
 void encode_mixing(const std::vector<LevelTensor> &tensors, std::vector<std::uint8_t> &out) {
-    auto model = std::make_unique<Model>();
+    const auto model = std::make_unique<MixingModel>();
     BinaryEncoder coder(out);
     for (const LevelTensor &tensor : tensors) {
-        Walk<BinaryEncoder>(coder, *model, tensor.layout).run(const_cast<std::int32_t *>(tensor.levels), false);
+        if (tensor.layout.size() == 0) continue;
+        run(Walk<BinaryEncoder, false>(coder, *model, tensor.layout, const_cast<std::int32_t *>(tensor.levels)));
     }
     coder.finish();
 }
 
 void decode_mixing(const std::uint8_t *data, std::size_t size, const std::vector<Layout> &layouts,
                    const std::vector<std::int32_t *> &outputs) {
-    auto model = std::make_unique<Model>();
+    const auto model = std::make_unique<MixingModel>();
     BinaryDecoder coder(data, size);
     for (std::size_t i = 0; i < layouts.size(); ++i) {
-        Walk<BinaryDecoder>(coder, *model, layouts[i]).run(outputs[i], true);
+        if (layouts[i].size() == 0) continue;
+        run(Walk<BinaryDecoder, true>(coder, *model, layouts[i], outputs[i]));
         if (coder.overrun()) throw LevelsError("the stream ends before its levels do");
     }
 }

@@ -125,19 +125,21 @@ class AdaptiveBit {
         return bit;
     }
 
-    static std::int32_t rate(int count) { return table().value[count]; }
+    static std::int32_t rate(int count) { return rates.value[count]; }
 
   private:
     struct Rates {
         std::int32_t value[1024];
-        Rates() {
+        constexpr Rates() : value() {
             for (int n = 0; n < 1024; ++n) value[n] = 65536 * 2 / (2 * n + 3);
         }
     };
-    static const Rates &table();
+    static const Rates rates;
 
     std::uint32_t state_ = 1u << 31;
 };
+
+inline constexpr AdaptiveBit::Rates AdaptiveBit::rates{};
 
 // Elias-gamma code of a non-negative number with adaptive exponents.
 class AdaptiveGamma {

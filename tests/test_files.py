@@ -59,6 +59,12 @@ def test_in_memory_it_is_the_same(pair, tmp_path):
     assert to_bytes(load(*pair)) == ((tmp_path / "a.prototxt").read_bytes(), (tmp_path / "a.caffemodel").read_bytes())
 
 
+def test_in_memory_doubles_are_floats(pair):
+    net = load(*pair)
+    double = net.layer("fc").with_tensors(Dense(t.array().astype(np.float64)) for t in net.layer("fc").tensors)
+    assert to_bytes(net.with_layers(double if one.name == "fc" else one for one in net.layers)) == to_bytes(net)
+
+
 def test_a_prototxt_alone_and_one_phase_of_it(tmp_path):
     path = tmp_path / "n.prototxt"
     path.write_text(

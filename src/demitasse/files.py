@@ -16,6 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from demitasse import originals
 from demitasse.atomic import replacing
 from demitasse.caffe.read import parse_net, read_net
@@ -23,7 +25,7 @@ from demitasse.caffe.write import buffers, prototxt, write_caffemodel
 from demitasse.codec import container
 from demitasse.errors import ContainerError, FileError, OptionError
 from demitasse.layers import build
-from demitasse.net import Net, Note, Tensor
+from demitasse.net import Dense, Net, Note, Tensor
 
 __all__ = ["load", "save", "to_bytes"]
 
@@ -102,8 +104,16 @@ def save(net: Net, *paths: StrPath) -> None:
 
 
 def to_bytes(net: Net) -> tuple[bytes, bytes]:
-    """The prototxt and the caffemodel in memory, for a runtime that reads them from there."""
-    return buffers(net)
+    """The prototxt and the caffemodel in memory, for a runtime that reads them from there.
+
+    float64 weights become float32: OpenCV reads no others.
+    """
+    return buffers(net.with_layers(layer.with_tensors(map(single, layer.tensors)) for layer in net.layers))
+
+
+def single(tensor: Tensor) -> Tensor:
+    """The tensor in no more than single precision."""
+    return Dense(tensor.array().astype(np.float32)) if tensor.dtype == np.float64 else tensor
 
 
 def save_pair(net: Net, text: Path, weights: Path) -> None:

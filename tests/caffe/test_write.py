@@ -218,6 +218,23 @@ def test_opencv_computes_the_same_from_what_is_written(zoo: Path):
     assert ran >= 25
 
 
+@pytest.mark.zoo
+def test_opencv_reads_halves(zoo: Path):
+    cv2 = pytest.importorskip("cv2")
+    folder = zoo / "models" / "lenet_mnist"
+    files = folder / "deploy.prototxt", folder / "lenet_mnist.caffemodel"
+    net = with_weights(parse_net(files[0].read_bytes()), Caffemodel.open(files[1]))
+    halves = net.with_layers(
+        one.with_tensors(Dense(tensor.array().astype(np.float16)) for tensor in one.tensors) for one in net.layers
+    )
+    text, weights = (np.frombuffer(data, np.uint8) for data in buffers(halves))
+    assert len(weights) < 0.51 * files[1].stat().st_size
+    values = np.random.default_rng(0).random((64, 1, 28, 28), np.float32)
+    (expected,) = run(cv2.dnn.readNetFromCaffe(*map(str, files)), values)
+    (found,) = run(cv2.dnn.readNetFromCaffe(text, weights), values)
+    assert 0 < np.abs(found - expected).max() < 0.01
+
+
 def run(net, values: np.ndarray) -> tuple:
     net.setInput(values)
     return net.forward(net.getUnconnectedOutLayersNames())

@@ -206,13 +206,10 @@ def read_shape(reader: Reader, record: Record) -> tuple[int, ...]:
 
 def fits_blob(reader: Reader, record: Record) -> bool:
     """Whether a payload is a blob by its structure: numbers, and dimensions whose product is their count."""
-    inner = Reader(reader.view, reader.name, reader.left)
     try:
-        blob = read_blob(inner, record, "")
+        blob = read_blob(reader, record, "")
     except WireError:
         return False
-    finally:
-        reader.left = inner.left
     return blob.count > 0 and (blob.shape is not None or blob.legacy is not None) and product(blob.dims) == blob.count
 
 

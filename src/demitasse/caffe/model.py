@@ -14,6 +14,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -143,17 +144,14 @@ def read_net(reader: Reader) -> tuple[str, tuple[LayerRecord, ...]]:
 def read_layer(reader: Reader, record: Record) -> LayerRecord | None:
     """The layer in a top-level record, by the first layout that fits it; None for a record that is no layer at all
     (the net's ``input`` of one generation has the number of another's layers)."""
-    inner = Reader(reader.view, reader.name, reader.left)
     try:
-        fields = list(inner.records(record.begin, record.end))
+        fields = list(reader.records(record.begin, record.end))
     except WireError:
         if record.number == 4 or is_text(reader, record):
             return None
         raise
-    finally:
-        reader.left = inner.left
     for layout in LAYOUTS:
-        if layout.layers == record.number and fits(reader, fields, layout):
+        if layout.layers == record.number and fits(fields, layout):
             return layer_of(reader, record, fields, layout)
     layer = layer_by_structure(reader, record)
     if layer is None and record.number != 4 and not is_text(reader, record):
@@ -161,7 +159,7 @@ def read_layer(reader: Reader, record: Record) -> LayerRecord | None:
     return layer
 
 
-def fits(reader: Reader, fields: list[Record], layout: Layout) -> bool:
+def fits(fields: list[Record], layout: Layout) -> bool:
     """Whether the layer's fields have the wire types of that generation, and its name is there."""
     if layout.nested:
         return any(field.number == layout.nested and field.kind == BYTES for field in fields)
@@ -186,12 +184,13 @@ def layer_of(reader: Reader, record: Record, fields: list[Record], layout: Layou
             if field.number == layout.nested and field.kind == BYTES
             for inner in reader.records(field.begin, field.end)
         ]
-    name, kind = "", ""
+    name = ""
+    kind: str | int = ""
     for field in own:
         if field.number == layout.name and field.kind == BYTES:
             name = reader.text(field)
         elif field.number == layout.type:
-            kind = reader.text(field) if field.kind == BYTES else field.value  # type: ignore[assignment]
+            kind = reader.text(field) if field.kind == BYTES else field.value
     found = [field for field in own if field.number == layout.blobs and field.kind == BYTES]
     if not found and not layout.nested:
         taken = (layout.name, layout.type, layout.bottom, layout.top)
@@ -204,18 +203,19 @@ def layer_of(reader: Reader, record: Record, fields: list[Record], layout: Layou
 
 def layer_by_structure(reader: Reader, record: Record) -> LayerRecord | None:
     """A layer of an unknown generation: the name is its first text, blobs are what has the form of one."""
-    inner = Reader(reader.view, reader.name, reader.left)
+    found: list[Record] = []
+    texts: list[Record] = []
     try:
-        fields = [field for field in inner.records(record.begin, record.end) if field.kind == BYTES]
+        for field in reader.records(record.begin, record.end):
+            if field.kind == BYTES and fits_blob(reader, field):
+                found.append(field)
+            elif field.kind == BYTES and is_text(reader, field):
+                texts.append(field)
     except WireError:
         return None
-    finally:
-        reader.left = inner.left
-    found = [field for field in fields if fits_blob(reader, field)]
-    texts = sorted((field for field in fields if field not in found and is_text(reader, field)), key=lambda f: f.number)
     if not texts:
         return None
-    name = reader.text(texts[0])
+    name = reader.text(min(texts, key=lambda field: field.number))
     blobs = tuple(read_blob(reader, field, f'layer "{shown(name)}", blob {i}') for i, field in enumerate(found))
     return LayerRecord(name, "", (), (), blobs, record.begin, record.end, None)
 
@@ -246,32 +246,26 @@ def truncated(reader: Reader, record: Record) -> WireError:
 
 def cut_layer(reader: Reader, record: Record, layout: Layout) -> str:
     """How far a cut layer got, in words; empty if it does not look like one."""
-    name, blobs, last = "", 0, record
-    begin, in_blob = record.begin, False
-    try:
-        for field in reader.records(begin, record.end, partial=True):
-            last = field
+    name, blobs = "", []
+    with suppress(WireError):
+        for field in reader.records(record.begin, record.end, partial=True):
             if field.number == layout.name and field.kind == BYTES and not field.cut:
                 name = reader.text(field)
-            in_blob = field.number == layout.blobs and field.kind == BYTES
-            blobs += in_blob
-    except WireError:
-        pass
+            elif field.number == layout.blobs and field.kind == BYTES:
+                blobs.append(field)
     if not name or layout.nested:
         return ""
-    if not (in_blob and last.cut):
+    if not (blobs and blobs[-1].cut):
         return f'layer "{shown(name)}" ends early'
-    return f'layer "{shown(name)}", blob {blobs - 1} ends {cut_blob(reader, last)}'
+    return f'layer "{shown(name)}", blob {len(blobs) - 1} ends {cut_blob(reader, blobs[-1])}'
 
 
 def cut_blob(reader: Reader, blob: Record) -> str:
     """How far the floats of a cut blob got."""
-    try:
+    with suppress(WireError):
         for field in reader.records(blob.begin, blob.end, partial=True):
             if field.cut and field.kind == BYTES and field.number in (5, 6, 8, 9):
                 size, what = (4, "floats") if field.number < 8 else (8, "doubles")
                 have, want = (field.end - field.begin) // size, (field.stop - field.begin) // size
                 return f"after {grouped(have)} of {grouped(want)} {what}"
-    except WireError:
-        pass
     return f"after {grouped(blob.end - blob.begin)} of {grouped(blob.stop - blob.begin)} bytes"

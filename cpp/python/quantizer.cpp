@@ -5,6 +5,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/tuple.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <optional>
@@ -46,20 +47,25 @@ nb::ndarray<nb::numpy, float, nb::ndim<2>> dequantize(Matrix levels, Floats step
 }
 
 demitasse::QuantizerInput make_input(const Weights &weights, const Shape &shape, bool trellis, const Floats &steps,
-                                     const std::optional<Floats> &row_importance, const std::optional<Floats> &column_importance) {
+                                     const std::optional<Floats> &row_importance, const std::optional<Floats> &column_importance,
+                                     const std::optional<Floats> &feedback = std::nullopt) {
     const Layout layout{shape[0], shape[1], shape[2], shape[3], trellis};
     check(weights.size() == layout.size(), "weights do not have the number of elements that their layout says");
     check(steps.size() == 1 || steps.size() == layout.rows, "quantize takes one step, or one a row");
     check(!row_importance || row_importance->size() == layout.rows, "row_importance has one element a row");
     check(!column_importance || column_importance->size() == layout.columns(), "column_importance has one element a column");
+    check(!feedback || (trellis && feedback->size() % std::max<std::size_t>(layout.columns(), 1) == 0),
+          "feedback belongs to a trellis and has the same number of coefficients for every column");
     return {weights.data(), layout, steps.data(), steps.size() != 1, row_importance ? row_importance->data() : nullptr,
-            column_importance ? column_importance->data() : nullptr};
+            column_importance ? column_importance->data() : nullptr, feedback ? feedback->data() : nullptr,
+            feedback ? feedback->size() / std::max<std::size_t>(layout.columns(), 1) : 0};
 }
 
 std::tuple<Centroids, double, double> quantize(Weights weights, const Shape &shape, Floats steps, bool trellis, float lambda,
                                                int rounds, std::optional<Floats> row_importance,
-                                               std::optional<Floats> column_importance, bool measure, Levels out) {
-    const demitasse::QuantizerInput input = make_input(weights, shape, trellis, steps, row_importance, column_importance);
+                                               std::optional<Floats> column_importance, bool measure, Levels out,
+                                               std::optional<Floats> feedback) {
+    const demitasse::QuantizerInput input = make_input(weights, shape, trellis, steps, row_importance, column_importance, feedback);
     check(out.size() == input.layout.size(), "levels do not have the number of elements that their layout says");
     demitasse::Quantized result;
     {
@@ -84,6 +90,6 @@ void bind_quantizer(nb::module_ &module) {
     module.def("dequantize", &dequantize, nb::arg("levels"), nb::arg("steps"), nb::arg("trellis"), nb::arg("shifts"));
     module.def("quantize", &quantize, nb::arg("weights"), nb::arg("shape"), nb::arg("steps"), nb::arg("trellis"),
                nb::arg("lam"), nb::arg("rounds"), nb::arg("row_importance").none(), nb::arg("column_importance").none(),
-               nb::arg("measure"), nb::arg("out"));
+               nb::arg("measure"), nb::arg("out"), nb::arg("feedback").none() = nb::none());
     module.def("find_fault", &find_fault, nb::arg("weights"), nb::arg("shape"), nb::arg("steps"));
 }

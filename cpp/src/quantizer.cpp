@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "demitasse/trellis.hpp"
+#include "quantizer_feedback.hpp"
 #include "quantizer_search.hpp"
 
 namespace demitasse {
@@ -47,19 +48,24 @@ bool all_zero(const float *weights, std::size_t columns) {
     return std::all_of(weights, weights + columns, [](float weight) { return weight == 0; });
 }
 
-void search(const QuantizerInput &input, float lambda, const LevelCosts &costs, const float (&shifts)[3], std::int32_t *levels) {
+void search(const QuantizerInput &input, float lambda, const LevelCosts &costs, const float (&shifts)[3], std::int32_t *levels, Quantized &out) {
     const std::size_t columns = input.layout.columns();
     float least_column = 1;
     if (input.column_importance) least_column = *std::min_element(input.column_importance, input.column_importance + columns);
     Cells cells(columns);
     TrellisSearch trellis(columns);
+    const bool feeds_back = input.feedback && input.layout.trellis;
+    FeedbackSearch feedback(feeds_back ? columns : 0, input.feedback, feeds_back ? input.feedback_order : 0);
+    if (feeds_back) out = Quantized{};
     const CandidateTable table(costs, shifts, lambda);
     for (std::size_t r = 0; r < input.layout.rows; ++r) {
         const Row row = row_of(input, r);
         if (all_zero(row.weights, columns)) continue;
-        cells.fill(row.weights, columns, row.step, lambda > dear_bit * row.importance * least_column);
-        const SearchRow what{cells, &costs.context[row.start], row.importance, input.column_importance, columns};
-        if (input.layout.trellis) trellis.run(table, what, levels + row.start);
+        const bool dear = lambda > dear_bit * row.importance * least_column;
+        cells.fill(row.weights, columns, row.step, dear);
+        const SearchRow what{cells, &costs.context[row.start], row.importance, input.column_importance, columns, dear};
+        if (feeds_back) feedback.run(table, what, row.step, levels + row.start, out);
+        else if (input.layout.trellis) trellis.run(table, what, levels + row.start);
         else round_row(costs, shifts, lambda, what, row.weights, levels + row.start);
     }
 }
@@ -97,6 +103,7 @@ void measure(const QuantizerInput &input, const std::int32_t *levels, const floa
     each_level(input, levels, [&](const Row &row, std::size_t c, std::int32_t level, int quantiser, std::int32_t index) {
         const std::int32_t magnitude = std::abs(level);
         out.bits += double(costs.cost(costs.context[row.start + c], unsigned(quantiser), level));
+        if (input.feedback) return;
         const float point = float(index) - (magnitude >= 1 && magnitude <= 3 ? shifts[magnitude - 1] : 0.0f);
         const float along = level < 0 ? -row.weights[c] : row.weights[c];
         const double error = double(along) - double(point * row.step);
@@ -118,8 +125,8 @@ Quantized quantize(const QuantizerInput &input, const QuantizerOptions &options,
     float shifts[3] = {0, 0, 0};
     round_plainly(input, options.lambda, levels);
     for (int round = 0; round < options.rounds; ++round) {
-        search(input, options.lambda, level_costs(levels, input.layout), shifts, levels);
-        find_centroids(input, levels, out);
+        search(input, options.lambda, level_costs(levels, input.layout), shifts, levels, out);
+        if (!input.feedback) find_centroids(input, levels, out);
         for (int i = 0; i < 3; ++i) shifts[i] = out.shift(i + 1);
     }
     if (measured) measure(input, levels, shifts, out);

@@ -14,6 +14,7 @@ struct SearchRow {
     float row_importance;
     const float *column_importance;  // null: 1
     std::size_t columns;
+    bool all_far = false;  // where a bit is dear: every weight's candidates are worked out by themselves
 
     float importance(std::size_t column) const {
         return column_importance ? row_importance * column_importance[column] : row_importance;

@@ -77,6 +77,7 @@ def quantize(
     lam: float | None = None,
     trellis: bool = True,
     importance: Importance | None = None,
+    feedback: Floats | None = None,
     rounds: int = 3,
     threads: int = 1,
 ) -> Levels:
@@ -84,13 +85,14 @@ def quantize(
 
     ``weights``: of a blob, in its shape; rows are its first dimension. ``steps``: one, or one a row; with the trellis
     a step is half the distance of neighbours on one grid. ``lam``: squared steps per bit; by default what was best on
-    real networks. Tensors of fewer than two dimensions are rounded without a trellis, whatever ``trellis`` says.
+    real networks. ``feedback``, with the trellis: (columns, order), what an error at each column adds to the targets of
+    the ``order`` columns after it; distances from targets then take the place of errors. Tensors of fewer than two dimensions are rounded without a trellis, whatever ``trellis`` says.
     Exact zeros stay zero. The result does not depend on ``threads``. More ``rounds`` gain little; 1 is the fastest.
 
     NetError for weights that are not finite; OptionError for steps that are not positive, that do not fit the shape,
     or that are less than 2^-22 of a weight of their row.
     """
-    job = _Job.of(weights, steps, trellis, importance)
+    job = _Job.of(weights, steps, trellis, importance, feedback)
     job.check()
     lam = _lambda(lam, job.layout.trellis)
     if rounds < 1:
@@ -114,18 +116,20 @@ def rate_distortion(
     lam: float | None = None,
     trellis: bool = True,
     importance: Importance | None = None,
+    feedback: Floats | None = None,
     rounds: int = 1,
     relative: Floats | None = None,
     sample: int = SAMPLE_ELEMENTS,
 ) -> list[RatePoint]:
     """What each of these steps would give, from about ``sample`` weights in bands of rows spread over the tensor.
 
-    ``relative``: one factor a row by which the step is multiplied. Errors as in `quantize`.
+    ``relative``: one factor a row by which the step is multiplied. With ``feedback`` the error is the mean squared
+    distance from the targets. Errors as in `quantize`.
     """
     out = []
     for step in steps:
         scaled = step if relative is None else np.asarray(relative, np.float32) * np.float32(step)
-        job = _Job.of(weights, scaled, trellis, importance).sampled(sample)
+        job = _Job.of(weights, scaled, trellis, importance, feedback).sampled(sample)
         job.check()
         count = max(job.weights.size, 1)
         levels = np.empty(job.weights.shape, np.int32)
@@ -203,10 +207,16 @@ class _Job:
     steps: Floats
     row_importance: Floats | None
     column_importance: Floats | None
+    feedback: Floats | None = None
 
     @classmethod
     def of(
-        cls, weights: npt.NDArray[Any], steps: float | npt.ArrayLike, trellis: bool, importance: Importance | None
+        cls,
+        weights: npt.NDArray[Any],
+        steps: float | npt.ArrayLike,
+        trellis: bool,
+        importance: Importance | None,
+        feedback: Floats | None = None,
     ) -> _Job:
         weights = np.asarray(weights)
         layout = Layout.of(weights.shape, trellis and weights.ndim > 1)
@@ -215,6 +225,11 @@ class _Job:
         if steps.ndim != 1 or len(steps) not in (1, layout.rows):
             raise OptionError(f"a tensor of shape {weights.shape} takes 1 step or {layout.rows}, and not {steps.shape}")
         importance = importance or Importance()
+        if feedback is not None:
+            feedback = np.ascontiguousarray(feedback, np.float32)
+            if feedback.ndim != 2 or len(feedback) != matrix.shape[1]:
+                raise OptionError(f"feedback of shape {feedback.shape} does not fit {matrix.shape[1]} columns")
+            feedback = feedback.ravel() if layout.trellis else None
         return cls(
             matrix,
             weights.shape,
@@ -222,6 +237,7 @@ class _Job:
             steps,
             _factors(importance.rows, layout.rows, "rows"),
             _factors(importance.columns, matrix.shape[1], "columns"),
+            feedback,
         )
 
     @property
@@ -255,7 +271,7 @@ class _Job:
         )
         steps = self.steps if len(self.steps) == 1 else np.ascontiguousarray(self.steps[rows])
         importance = None if self.row_importance is None else np.ascontiguousarray(self.row_importance[rows])
-        return _Job(weights, weights.shape, layout, steps, importance, self.column_importance)
+        return _Job(weights, weights.shape, layout, steps, importance, self.column_importance, self.feedback)
 
     def check(self) -> None:
         """OptionError or NetError for what cannot be quantised."""
@@ -285,6 +301,7 @@ class _Job:
             self.column_importance,
             measure,
             out,
+            self.feedback,
         )
         return _Result(np.array(centroids), bits, squared_error)
 

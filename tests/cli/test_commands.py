@@ -106,6 +106,7 @@ def test_inspect_takes_every_form(here, given, capsys):
         (["compress", DEPLOY, MODEL, "-o", "x.demi", "--lossless", "--quality", "30"], "no meaning"),
         (["compress", DEPLOY, MODEL, "-o", "x.demi", "--mean", "a,b"], "--mean"),
         (["compress", DEPLOY, MODEL, "-o", "x.demi", "--threads", "0"], "--threads"),
+        (["compress", "cut.demi", "-o", "x.demi", "--lossless"], "already"),
         (["expand", DEPLOY, MODEL, "-o", "out/"], "expand takes a .demi"),
         (["expand", "x.demi", "-o", "out/"], "No such file"),
         (["expand", DEPLOY, "-o", "out/"], "weights are missing"),

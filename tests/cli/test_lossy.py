@@ -73,6 +73,14 @@ def test_a_result_that_is_far_off_keeps_another_name(here, step, capsys):
     assert files.load("x.demi.unverified").parameters == files.load(DEPLOY, MODEL).parameters
 
 
+def test_a_lossless_demi_can_be_made_smaller(here, step):
+    assert main(["compress", DEPLOY, MODEL, "-o", "exact.demi", "--lossless", "-q"]) == 0
+    assert main(["compress", "exact.demi", "-o", "x.demi", "-q"]) == 0
+    assert main(["compress", DEPLOY, MODEL, "-o", "y.demi", "-q"]) == 0
+    assert (here / "x.demi").read_bytes() == (here / "y.demi").read_bytes()
+    assert main(["compress", "x.demi", "-o", "x.demi", "-q"]) == 2
+
+
 def test_without_running_outputs_are_not_compared(here, step, capsys):
     step["step"] = 0.8
     assert main(["compress", DEPLOY, MODEL, "-o", "x.demi", "--quality", "60", "--no-run"]) == 0

@@ -38,7 +38,7 @@ __all__ = ["command"]
 
 
 @click.command("compress")
-@model_argument("DEPLOY MODEL")
+@model_argument("DEPLOY MODEL | FILE.demi")
 @output("Name of the .demi to write.")
 @click.option(
     "--quality",
@@ -86,14 +86,14 @@ class Request:
         if self.lossless and (self.quality is not None or self.images is not None):
             raise OptionError("--lossless keeps every bit: --quality and --images have no meaning with it")
         given = source(self.model)
-        if given.prototxt is None or given.caffemodel is None:
-            raise OptionError(f"{given} is a .demi already: compress takes DEPLOY MODEL (expand gives them back)")
+        if self.lossless and given.demi is not None:
+            raise OptionError(f"{given} is a .demi already: --lossless takes DEPLOY MODEL")
         if form(self.output) != "demi":
-            raise OptionError(f"{self.output}: compress writes one .demi: give -o {given.caffemodel.stem}.demi")
+            raise OptionError(f"{self.output}: compress writes one .demi: give -o {given.files[-1].stem}.demi")
         target = Path(self.output)
         check_output([target], given)
         terminal = Terminal(self.quiet, self.as_json)
-        net = files.load(given.prototxt, given.caffemodel)
+        net = files.load(*given.files)
         terminal.step("read", f"{net.name or given} · {count(net.parameters)} parameters · {size(given.bytes)}")
         with (scratch if self.dry else staged)([target]) as (path,):
             work = self.keep if self.lossless else self.shrink
@@ -108,7 +108,7 @@ class Request:
         terminal.result(
             {
                 "command": "compress",
-                "input": {"prototxt": given.prototxt, "caffemodel": given.caffemodel, **before.as_dict()},
+                "input": {"files": given.files, **before.as_dict()},
                 "output": {"file": target, **after.as_dict()},
                 "written": not self.dry,
                 "lossless": self.lossless,
@@ -146,8 +146,11 @@ class Request:
         original = Subject(net, given.prototxt, given.caffemodel)
         found = compare(original, stored, images=shown, run=self.run, threads=self.threads or 0)
         terminal.step("read again", f"weights: {decibel(found.weight_snr)} signal to noise, as quantised")
-        terminal.step("compared" if not found.skipped else "note", outputs_in_words(found), good=not found.skipped)
-        terminal.table(OUTPUTS, output_rows(found), indent=4)
+        if found.skipped:
+            terminal.note(outputs_in_words(found))
+        else:
+            terminal.step("compared", outputs_in_words(found))
+            terminal.table(OUTPUTS, output_rows(found), indent=4)
         check_outputs(found, quality)
         return stored, found
 

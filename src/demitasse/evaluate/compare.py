@@ -59,6 +59,11 @@ class Shown:
     count: int = 4
     seed: int = 0
 
+    @property
+    def kind(self) -> str:
+        """What one of them is called."""
+        return "generated picture" if self.folder is None else "photograph"
+
 
 def compare(
     original: Net | Subject,
@@ -102,7 +107,7 @@ def compare(
         unmatched,
         tuple(runner.measured(expected, found)),
         runtime=f"OpenCV {opencv_version()}",
-        pictures=f"{len(pictures)} {'generated pictures' if shown.folder is None else 'photographs'}",
+        pictures=f"{len(pictures)} {shown.kind}{'' if len(pictures) == 1 else 's'}",
         prepared=str(prepare),
     )
 

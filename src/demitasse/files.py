@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -23,7 +24,7 @@ from demitasse.atomic import replacing
 from demitasse.caffe.read import parse_net, read_net
 from demitasse.caffe.write import buffers, prototxt, write_caffemodel
 from demitasse.codec import container
-from demitasse.errors import ContainerError, FileError, OptionError
+from demitasse.errors import ContainerError, FileError, OptionError, shown
 from demitasse.layers import build
 from demitasse.net import Dense, Net, Note, Tensor
 
@@ -154,15 +155,11 @@ def load_container(path: Path) -> Net:
 
 def content(path: Path) -> str:
     """What a file seems to be, by its first bytes: "demi", "text" or "weights". FileError if it is nothing of ours."""
-    if path.is_dir():
-        raise FileError(f"{path}: is a folder; name the file in it")
-    try:
+    with blaming(path, "read"):
+        if path.is_dir():
+            raise FileError(f"{path}: is a folder; name the file in it")
         with path.open("rb") as file:
             start = file.read(_SNIFFED)
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
-        raise FileError(f"{path}: cannot be read: {error}") from None
     if container.is_container(path):
         return "demi"
     if not start:
@@ -173,6 +170,16 @@ def content(path: Path) -> str:
     return "weights" if is_binary(start) else "text"
 
 
+@contextmanager
+def blaming(path: Path, done: str) -> Iterator[None]:
+    """What the system says about a file as a FileError: it cannot be ``done`` (read, written)."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise FileError(f"{shown(str(path))}: cannot be {done}: {reason}") from None
+
+
 def is_binary(start: bytes) -> bool:
     """Whether bytes are no text: a caffemodel has lengths and tags among its names, a prototxt only white space."""
     return any(byte < 32 and byte not in b"\t\n\v\f\r" for byte in start)
@@ -180,13 +187,16 @@ def is_binary(start: bytes) -> bool:
 
 def check_outputs(net: Net, paths: Sequence[Path]) -> None:
     """FileError for an output that is an input, a folder, in no folder, or named twice."""
-    if len({os.path.realpath(path) for path in paths}) < len(paths):
-        raise FileError(f"{paths[0]} is named twice: the prototxt and the caffemodel need a file each")
     inputs = [Path(file) for note in net.report if note.step == "read" for file in note.data.get("files", ())]
+    seen: set[str] = set()
     for path in paths:
-        if path.is_dir():
-            raise FileError(f"{path}: is a folder; name the file in it")
-        if not path.parent.is_dir():
-            raise FileError(f"{path}: cannot be written: there is no folder {path.parent}")
-        if path.exists() and any(file.exists() and path.samefile(file) for file in inputs):
-            raise FileError(f"{path}: the network was read from this file; choose another name")
+        with blaming(path, "written"):
+            if (target := os.path.realpath(path)) in seen:
+                raise FileError(f"{path} is named twice: the prototxt and the caffemodel need a file each")
+            seen.add(target)
+            if path.is_dir():
+                raise FileError(f"{path}: is a folder; name the file in it")
+            if not path.parent.is_dir():
+                raise FileError(f"{path}: cannot be written: there is no folder {path.parent}")
+            if path.exists() and any(one.exists() and path.samefile(one) for one in inputs):
+                raise FileError(f"{path}: the network was read from this file; choose another name")

@@ -61,9 +61,9 @@ def parse_net(text: bytes, name: str = "<text>") -> Net:
     """The network that a prototxt describes, without weights. ``name`` begins the messages of errors."""
     root = parse(text, name)
     notes: tuple[Note, ...] = ()
-    if needs_v0_upgrade(root) or needs_v1_upgrade(root):
-        root, notes = upgrade_net(root)
     try:
+        if needs_v0_upgrade(root) or needs_v1_upgrade(root):
+            root, notes = upgrade_net(root)
         net = net_of(root)
     except NetError as error:
         raise NetError(f"{name}: {error}") from None

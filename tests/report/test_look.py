@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from demitasse import files
-from demitasse.message import Message
+from demitasse.message import Message, Word
 from demitasse.net import Dense, Layer, Net
 from demitasse.report.inspection_text import COLUMNS, closing, headline, table_rows
 from demitasse.report.look import inspect_net
@@ -115,3 +115,11 @@ def test_every_real_model_can_be_inspected(zoo):
         assert found.macs, folder.name
         zeros = sum(t.size - np.count_nonzero(t.array()) for layer in net.layers for t in layer.tensors)
         assert found.zeros == zeros, folder.name
+
+
+def test_a_network_for_training_only_is_shown_as_it_trains():
+    train = Message.of(("include", Message.of(("phase", Word("TRAIN")))), ("data_param", Message.of(("batch_size", 2))))
+    layers = (Layer("data", "Data", (), ("data",), train), Layer("r", "ReLU", ("data",), ("r",)))
+    found = inspect_net(Net("n", layers), file_bytes=0)
+    assert "training only" in found.notes[0]
+    assert [row.name for row in found.layers] == ["data", "r"]

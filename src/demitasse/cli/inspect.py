@@ -16,6 +16,9 @@ from demitasse.report.stored import stored_bytes
 
 __all__ = ["command"]
 
+NOTES = 6
+"""Of what is not known, this much is printed: the rest mostly follows from it."""
+
 
 @click.command("inspect")
 @model_argument("DEPLOY [MODEL] | FILE.demi")
@@ -46,7 +49,9 @@ def command(model: tuple[Path, ...], every: bool, as_json: bool, threads: int | 
     terminal.table(COLUMNS, table_rows(found, every or not found.parameters))
     for text in closing(found, [str(path) for path in given.files], given.demi is not None):
         terminal.line("  " + text)
-    for text in found.notes:
+    for text in found.notes[:NOTES]:
         terminal.note(text)
+    if len(found.notes) > NOTES:
+        terminal.note(f"and {len(found.notes) - NOTES} more of the kind (all of them with --json)")
     terminal.result({"command": "inspect", "files": [str(path) for path in given.files], **found.as_dict()})
     return 0

@@ -15,7 +15,7 @@ __all__ = ["Facts", "facts"]
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Of the layers of the test phase; keyed by ``id`` of the layer, since names may repeat.
+    """Of the layers of one phase, the test phase if there is one; keyed by ``id`` of the layer, since names may repeat.
 
     ``peak_activations`` in bytes as float32. ``None``, or a missing key: not known.
     """
@@ -38,13 +38,16 @@ class Facts:
 def facts(net: Net) -> Facts:
     """Everything the table of layers knows about a network. Reads no weights."""
     try:
-        graph = build(net)
+        graph, phase = build(net), ()
     except NetError as error:
-        return Facts(net.layers, notes=(f"all layers are shown, of every phase: {error}",))
+        try:
+            graph, phase = build(net, "TRAIN"), ("this network is one for training only: it is shown as it trains",)
+        except NetError:
+            return Facts(net.layers, notes=(f"all layers are shown, of every phase: {error}",))
     try:
         shapes = infer(graph)
     except NetError as error:
-        return Facts(graph.layers, notes=(f"shapes are not known: {error}",))
+        return Facts(graph.layers, notes=(*phase, f"shapes are not known: {error}"))
     layers = graph.layers
     needed = {
         id(layer): sum(prod(shape) for shape in own if known(shape))
@@ -59,5 +62,5 @@ def facts(net: Net) -> Facts:
         needed,
         shapes.total_macs,
         shapes.peak_memory,
-        tuple(unknown),
+        (*phase, *unknown),
     )

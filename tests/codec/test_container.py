@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from demitasse import _core, codec
-from demitasse.codec import blocks, container, text
+from demitasse.codec import blocks, clusters, container, text
 from demitasse.codec.cursor import varint
 from demitasse.codec.index import Entry, Index, Kind, Limits
 from demitasse.errors import ContainerError
@@ -254,7 +254,8 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     ),
     "too many axes": (forged(one_tensor(entry(0, *[1] * 33), (2, b""))), "33 axes"),
     "levels of nothing": (forged(one_tensor(entry(4, 0, 3), (2, b""))), "without elements"),
-    "unknown kind": (forged(one_tensor(entry(6, 3), (2, b""))), "kind of tensor"),
+    "unknown kind": (forged(one_tensor(entry(7, 3), (2, b""))), "kind of tensor"),
+    "codebook of no tensor": (forged(one_tensor(entry(6, 3), (2, b""))), "without a tensor"),
     "2^40 layers": (forged(varint(1 << 40)), "number of layers"),
     "2^40 tensors": (forged(varint(1) + varint(0) + varint(0) + varint(1 << 40)), "number of tensors"),
     "2^40 blocks": (forged(varint(0) + varint(1 << 40)), "number of blocks"),
@@ -306,6 +307,7 @@ BLOCKS: dict[str, bytes] = {
     "doubles": entry(1, 40, 50),
     "halves": entry(2, 40, 50),
     "bytes": entry(3, 40, 50),
+    "positions": entry(5, 40, 50) + varint(3),
     "levels": entry(4, 40, 50) + varint(1) + struct.pack("<f", 0.5),
 }
 
@@ -315,19 +317,22 @@ BLOCKS: dict[str, bytes] = {
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_hostile_blocks_are_an_error_or_numbers(name: str, tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "a.demi"
-    path.write_bytes(forged(one_tensor(BLOCKS[name], (2, data)), data))
+    book = clusters.encode_codebooks([np.arange(3, dtype=np.float32)]) if name == "positions" else b""
+    blocks = [(2, data), (2, book)] if book else [(2, data)]
+    path.write_bytes(forged(one_tensor(BLOCKS[name], *blocks), data + book))
     with codec.open(path) as reader, contextlib.suppress(ContainerError):
         assert reader.layers[0][1][0].array().shape == (40, 50)
 
 
 def test_positions_outside_the_codebook_are_an_error(tmp_path: Path) -> None:
-    book = blocks.lossless.encode([np.array([[1.0], [2.0]], "<f4")])
+    book = clusters.encode_codebooks([np.array([1.0, 2.0], np.float32)])
     block = blocks.encode_block(
         blocks.Block(Kind.LEVELS, (blocks.Piece(0, 0, 3),), whole=True),
         [blocks.Coded(Entry(Kind.LEVELS, (3,), steps=1), np.array([0, 1, 7], np.int32))],
     )
-    index = one_tensor(entry(5, 3) + varint(2), (2, book), (2, block))
-    (tmp_path / "a.demi").write_bytes(forged(index, book + block))
+    block = b"\1" + block  # coded as levels
+    index = one_tensor(entry(5, 3) + varint(2), (2, block), (2, book))
+    (tmp_path / "a.demi").write_bytes(forged(index, block + book))
     with codec.open(tmp_path / "a.demi") as reader, pytest.raises(ContainerError, match="outside its codebook"):
         reader.layers[0][1][0].array()
 

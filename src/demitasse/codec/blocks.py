@@ -6,6 +6,7 @@ A block is either some whole tensors of one kind (small ones share their statist
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from demitasse.codec import levels, lossless
+from demitasse.codec import clusters, levels, lossless
 from demitasse.codec.index import Block, Entry, Kind, Piece, by_kind
 from demitasse.codec.tensors import Coded
 from demitasse.errors import ContainerError
@@ -29,8 +30,14 @@ ELEMENTS = {
     Kind.BYTES: 1 << 22,
     Kind.LEVELS: 1 << 22,
     Kind.CLUSTERED: 1 << 22,
+    Kind.CODEBOOK: 1 << 16,
 }
 """How many elements the writer puts into a block, about; a reader takes any number."""
+
+SMALL = 1 << 21
+"""Up to so many positions in codebooks, a block uses the coder that is made for them."""
+
+_AS_POSITIONS, _AS_LEVELS = 0, 1
 
 ROWS_TOGETHER = 8
 """The level coder takes eight rows at a time: a tensor is cut at multiples of that."""
@@ -67,15 +74,47 @@ def _row_ranges(rows: int, columns: int, elements: int) -> Iterable[tuple[int, i
 def encode_block(block: Block, tensors: Sequence[Coded]) -> bytes:
     """The bytes of a block; ``tensors`` holds what its pieces are rows of, in their order."""
     parts = [tensor.rows(piece.start, piece.stop) for piece, tensor in zip(block.pieces, tensors, strict=True)]
-    if block.kind not in (Kind.LEVELS, Kind.CLUSTERED):
-        return lossless.encode(parts)
+    entries = [tensor.entry for tensor in tensors]
+    if block.kind is Kind.CODEBOOK:
+        return clusters.encode_codebooks(parts)
     if block.kind is Kind.CLUSTERED:
-        parts = [part.astype(np.int32) - zero_position(t.hidden) for part, t in zip(parts, tensors, strict=True)]
-    layouts = [_layout(piece, tensor.entry) for piece, tensor in zip(block.pieces, tensors, strict=True)]
+        return _encode_positions(block, entries, parts, [tensor.hidden for tensor in tensors])
+    if block.kind is Kind.LEVELS:
+        return _encode_levels(block, entries, parts)
+    return lossless.encode(parts)
+
+
+def _encode_levels(block: Block, entries: Sequence[Entry], parts: Sequence[Array]) -> bytes:
+    layouts = [_layout(piece, entry) for piece, entry in zip(block.pieces, entries, strict=True)]
     try:
         return levels.encode([levels.LevelTensor(part, layout) for part, layout in zip(parts, layouts, strict=True)])
     except ValueError as error:
         raise ContainerError(f"levels cannot be stored: {error}") from None
+
+
+def _encode_positions(
+    block: Block, entries: Sequence[Entry], parts: Sequence[Array], codebooks: Sequence[Array | None]
+) -> bytes:
+    """The coder made for positions is the smaller one; many are coded as levels, counted from zero: that is faster."""
+    books = [np.zeros(0, np.float32) if codebook is None else codebook for codebook in codebooks]
+    if sum(part.size for part in parts) <= SMALL:
+        positions = [np.ascontiguousarray(part, np.int32) for part in parts]
+        return bytes([_AS_POSITIONS]) + clusters.encode(positions, [_kernel(entry) for entry in entries], books)
+    relative = [part.astype(np.int32) - zero_position(book) for part, book in zip(parts, books, strict=True)]
+    return bytes([_AS_LEVELS]) + _encode_levels(block, entries, relative)
+
+
+def _decode_positions(block: Block, data: bytes, targets: Sequence[Target]) -> list[Array]:
+    books = [np.zeros(0, np.float32) if target.hidden is None else target.hidden for target in targets]
+    entries = [target.entry for target in targets]
+    if data[:1] == bytes([_AS_POSITIONS]):
+        out = [np.empty(target.out.shape, np.int32) for target in targets]
+        clusters.decode(data[1:], out, [_kernel(entry) for entry in entries], books)
+        return out
+    if data[:1] != bytes([_AS_LEVELS]):
+        raise ContainerError("positions are coded in an unknown way")
+    layouts = [_layout(piece, entry) for piece, entry in zip(block.pieces, entries, strict=True)]
+    return [_positions(part, book) for part, book in zip(levels.decode(data[1:], layouts), books, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,22 +131,26 @@ def decode_block(block: Block, data: bytes, targets: Sequence[Target], *, floats
 
     That is int32 levels, or int32 positions in the codebook. ContainerError where the bytes are no such block.
     """
-    if block.kind not in (Kind.LEVELS, Kind.CLUSTERED):
-        lossless.decode(data, [target.out for target in targets])
+    outs = [target.out for target in targets]
+    if block.kind is Kind.CODEBOOK:
+        clusters.decode_codebooks(data, outs)
+        return
+    if block.kind is Kind.CLUSTERED:
+        for positions, target in zip(_decode_positions(block, data, targets), targets, strict=True):
+            positions = positions.reshape(target.out.shape)
+            target.out[...] = positions if not floats or target.hidden is None else target.hidden[positions]
+        return
+    if block.kind is not Kind.LEVELS:
+        lossless.decode(data, outs)
         return
     layouts = [_layout(piece, target.entry) for piece, target in zip(block.pieces, targets, strict=True)]
-    if block.kind is Kind.LEVELS and floats:
+    if floats:
         steps = [_steps(piece, target) for piece, target in zip(block.pieces, targets, strict=True)]
         shifts = [np.array(target.entry.shifts, np.float32) for target in targets]
-        levels.decode_to_float(data, layouts, steps, shifts, [target.out for target in targets])
+        levels.decode_to_float(data, layouts, steps, shifts, outs)
         return
     for part, target in zip(levels.decode(data, layouts), targets, strict=True):
-        part = part.reshape(target.out.shape)
-        if block.kind is Kind.LEVELS:
-            target.out[...] = part
-            continue
-        positions = _positions(part, target.hidden)
-        target.out[...] = positions if not floats or target.hidden is None else target.hidden[positions]
+        target.out[...] = part.reshape(target.out.shape)
 
 
 def _layout(piece: Piece, entry: Entry) -> levels.Layout:
@@ -129,15 +172,18 @@ def _steps(piece: Piece, target: Target) -> npt.NDArray[np.float32]:
     return target.hidden[piece.start : piece.stop].astype(np.float32)
 
 
-def zero_position(codebook: Array | None) -> int:
+def zero_position(codebook: Array) -> int:
     """Where zero stands among the values of a codebook (sorted), which makes positions into levels."""
-    if codebook is None or not len(codebook):
-        return 0
-    return min(int(np.signbit(codebook).sum()), len(codebook) - 1)
+    return min(int(np.signbit(codebook).sum()), max(len(codebook) - 1, 0))
 
 
-def _positions(part: Array, codebook: Array | None) -> Array:
-    count = 0 if codebook is None else len(codebook)
+def _kernel(entry: Entry) -> int:
+    """How many columns each input channel has: height times width of a convolution's kernel."""
+    return max(math.prod(entry.shape[2:]), 1) if len(entry.shape) > 2 else 1
+
+
+def _positions(part: Array, codebook: Array) -> Array:
+    count = len(codebook)
     positions = part + np.int32(zero_position(codebook))
     if positions.size and (positions.min() < 0 or positions.max() >= count):
         raise ContainerError(f"a weight points outside its codebook of {count} values")

@@ -44,6 +44,7 @@ class Kind(IntEnum):
     BYTES = 3
     LEVELS = 4
     CLUSTERED = 5
+    CODEBOOK = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Entry:
     def hidden(self) -> Entry | None:
         """The tensor that holds the steps or the codebook, if there is one."""
         if self.kind is Kind.CLUSTERED:
-            return Entry(Kind.FLOAT32, (self.codebook,))
+            return Entry(Kind.CODEBOOK, (self.codebook,))
         if self.kind is Kind.LEVELS and self.steps != 1:
             return Entry(Kind.FLOAT32, (self.steps,))
         return None
@@ -184,6 +185,8 @@ def _entry_bytes(entry: Entry) -> bytes:
 def _read_entry(cursor: Cursor, limits: Limits) -> Entry:
     head = cursor.varint(max(Kind) << 6 | AXES, "kind of tensor")
     kind, axes = head >> 6, head & 63
+    if kind == Kind.CODEBOOK:
+        raise ContainerError(f"{cursor.what}: a codebook without a tensor")
     if axes > AXES:
         raise ContainerError(f"{cursor.what}: a tensor has {axes} axes, the limit is {AXES}")
     shape = tuple(cursor.varint(limits.elements, "size of a tensor") for _ in range(axes))

@@ -25,7 +25,6 @@ __all__ = [
     "VerificationError",
     "WeightsError",
     "WireError",
-    "shown",
 ]
 
 
@@ -85,9 +84,3 @@ class MissingExtraError(DemitasseError):
 
 class VerificationError(DemitasseError):
     """An output, reloaded, is not what was meant to be written."""
-
-
-def shown(name: str) -> str:
-    """A name as it can stand in a message of one line: what does not print is escaped, what is long is cut."""
-    name = name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
-    return name if len(name) <= 80 else f"{name[:77]}…"

@@ -24,7 +24,7 @@ from demitasse.atomic import replacing
 from demitasse.caffe.read import parse_net, read_net
 from demitasse.caffe.write import buffers, prototxt, write_caffemodel
 from demitasse.codec import container
-from demitasse.errors import ContainerError, FileError, OptionError, shown
+from demitasse.errors import ContainerError, FileError, OptionError
 from demitasse.layers import build
 from demitasse.net import Dense, Net, Note, Tensor
 
@@ -177,7 +177,7 @@ def blaming(path: Path, done: str) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or error
-        raise FileError(f"{shown(str(path))}: cannot be {done}: {reason}") from None
+        raise FileError(f"{path}: cannot be {done}: {reason}") from None
 
 
 def is_binary(start: bytes) -> bool:

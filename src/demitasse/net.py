@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from demitasse.errors import NetError, shown
+from demitasse.errors import NetError
 from demitasse.message import Message
 
 __all__ = ["Clustered", "Dense", "Layer", "Levels", "Net", "Note", "Tensor"]
@@ -144,7 +144,7 @@ class Layer:
         return replace(self, tensors=tuple(tensors))
 
     def __str__(self) -> str:
-        return f'layer "{shown(self.name)}" ({shown(self.type)})'
+        return f'layer "{self.name}" ({self.type})'
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,8 +131,8 @@ def test_truncation_at_every_byte_is_an_error_or_a_prefix():
 
 
 def test_names_cannot_break_a_message():
-    data = layer("a\n\x1b[31m" + "b" * 500, "X", packed(5, [1] * 9))
-    with pytest.raises(WireError, match=r'layer "a\\n\\x1b\[31mb+…", blob 0 ends after') as caught:
+    data = layer("a\n\x1b[31m", "X", packed(5, [1] * 9))
+    with pytest.raises(WireError, match=r'layer "a\\n\\x1b\[31m", blob 0 ends after') as caught:
         Caffemodel.parse(data[:-4])
     assert str(caught.value).isprintable()
 

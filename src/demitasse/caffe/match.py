@@ -12,7 +12,7 @@ from demitasse.caffe.blob import BlobRecord, product
 from demitasse.caffe.expected import needs
 from demitasse.caffe.model import Caffemodel, LayerRecord
 from demitasse.caffe.wire import grouped
-from demitasse.errors import OptionError, WeightsError, shown
+from demitasse.errors import OptionError, WeightsError
 from demitasse.layers import MaybeShape, Shape, differ, known
 from demitasse.net import Dense, Layer, Net, Note
 
@@ -115,9 +115,9 @@ def lacking(
     spare = [record for record in model.layers if record.blobs and record.name not in names]
     text = f"{model.reader.name}: no weights for {lost}"
     if spare:
-        unused = listed(f'"{shown(r.name)}" {" ".join(str(list(blob.dims)) for blob in r.blobs)}' for r in spare)
+        unused = listed(f'"{r.name}" {" ".join(str(list(blob.dims)) for blob in r.blobs)}' for r in spare)
         return f"{text}; unused in the file are {unused}"
-    have = listed(f'"{shown(record.name)}"' for record in model.layers if record.blobs) or "no layer"
+    have = listed(f'"{record.name}"' for record in model.layers if record.blobs) or "no layer"
     return f"{text}; the file has weights for {have}"
 
 

@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 from demitasse.caffe.blob import BlobRecord, FloatRun, fits_blob, read_blob
 from demitasse.caffe.wire import BYTES, VARINT, Reader, Record, grouped
-from demitasse.errors import FileError, WireError, shown
+from demitasse.errors import FileError, WireError
 
 __all__ = ["LAYOUTS", "Caffemodel", "LayerRecord", "Layout"]
 
@@ -195,7 +195,7 @@ def layer_of(reader: Reader, record: Record, fields: list[Record], layout: Layou
     if not found and not layout.nested:
         taken = (layout.name, layout.type, layout.bottom, layout.top)
         found = [field for field in own if field.number not in taken and fits_blob(reader, field)]
-    blobs = tuple(read_blob(reader, field, f'layer "{shown(name)}", blob {i}') for i, field in enumerate(found))
+    blobs = tuple(read_blob(reader, field, f'layer "{name}", blob {i}') for i, field in enumerate(found))
     bottoms = tuple(reader.text(field) for field in fields if field.number == layout.bottom and field.kind == BYTES)
     tops = tuple(reader.text(field) for field in fields if field.number == layout.top and field.kind == BYTES)
     return LayerRecord(name, kind, bottoms, tops, blobs, record.begin, record.end, layout)
@@ -216,7 +216,7 @@ def layer_by_structure(reader: Reader, record: Record) -> LayerRecord | None:
     if not texts:
         return None
     name = reader.text(min(texts, key=lambda field: field.number))
-    blobs = tuple(read_blob(reader, field, f'layer "{shown(name)}", blob {i}') for i, field in enumerate(found))
+    blobs = tuple(read_blob(reader, field, f'layer "{name}", blob {i}') for i, field in enumerate(found))
     return LayerRecord(name, "", (), (), blobs, record.begin, record.end, None)
 
 
@@ -256,8 +256,8 @@ def cut_layer(reader: Reader, record: Record, layout: Layout) -> str:
     if not name or layout.nested:
         return ""
     if not (blobs and blobs[-1].cut):
-        return f'layer "{shown(name)}" ends early'
-    return f'layer "{shown(name)}", blob {len(blobs) - 1} ends {cut_blob(reader, blobs[-1])}'
+        return f'layer "{name}" ends early'
+    return f'layer "{name}", blob {len(blobs) - 1} ends {cut_blob(reader, blobs[-1])}'
 
 
 def cut_blob(reader: Reader, blob: Record) -> str:

@@ -37,13 +37,15 @@ class Facts:
 
 def facts(net: Net) -> Facts:
     """Everything the table of layers knows about a network. Reads no weights."""
+    phase: tuple[str, ...] = ()
     try:
-        graph, phase = build(net), ()
+        graph = build(net)
     except NetError as error:
         try:
-            graph, phase = build(net, "TRAIN"), ("this network is one for training only: it is shown as it trains",)
+            graph = build(net, "TRAIN")
         except NetError:
             return Facts(net.layers, notes=(f"all layers are shown, of every phase: {error}",))
+        phase = ("this network is one for training only: it is shown as it trains",)
     try:
         shapes = infer(graph)
     except NetError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from demitasse.cli.loading import load
+from demitasse import files
 from demitasse.cli.model import source
 from demitasse.cli.options import debugging, json_output, model_argument, quiet, threads, worker_threads
 from demitasse.cli.terminal import Terminal
@@ -36,7 +36,7 @@ def command(model: tuple[Path, ...], every: bool, as_json: bool, threads: int | 
     """
     terminal = Terminal(quiet, as_json)
     given = source(model, weights=False)
-    net = load(given)
+    net = files.load(*given.files)
     with terminal.progress("look") as progress:
         found = inspect_net(
             net,

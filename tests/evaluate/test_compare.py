@@ -100,6 +100,18 @@ def test_what_cannot_run_is_not_compared(paths):
     assert reason_not_to_run(Subject(net, *paths)) == ""
 
 
+def test_what_need_not_be_tried_is_not_tried(paths, monkeypatch):
+    def run(*arguments, **options):
+        raise AssertionError("was tried")
+
+    monkeypatch.setattr(module, "run_files", run)
+    net = files.load(*paths)
+    python = Layer("own", "Python", ("prob",), ("own",))
+    assert "Python" in compare(net.with_layers([*net.layers, python]), net).skipped
+    monkeypatch.setattr(module, "available_memory", lambda: 1000)
+    assert "memory" in compare(net, net).skipped
+
+
 def test_a_result_that_does_not_run_is_an_error(paths):
     net = files.load(*paths)
     odd = net.with_layers(replace(layer, type="HomeMade") if layer.name == "prob" else layer for layer in net.layers)

@@ -28,11 +28,14 @@ from demitasse.evaluate.probes import Probe, probes
 from demitasse.evaluate.weights import weight_errors
 from demitasse.layers import Graph, build, infer, known
 from demitasse.net import Net
-from demitasse.runtime.opencv import RunError, have_opencv, opencv_version, run_files
+from demitasse.runtime.opencv import RunError, available_memory, have_opencv, opencv_version, run_files
 
 __all__ = ["Shown", "Subject", "compare", "reason_not_to_run"]
 
 NO_OPENCV = "OpenCV is not installed: pip install 'demitasse[opencv]'"
+
+FOOTPRINT = 3
+"""OpenCV's memory over that of the weights: it parses them into one copy, and makes another or two of its own."""
 
 Pictures = Sequence[tuple[str, Picture]]
 Results = list[dict[str, npt.NDArray[np.float32]]]
@@ -90,6 +93,7 @@ def compare(
         return Comparison(weights, unmatched, skipped=NO_OPENCV)
     try:
         graph = build(first.net)
+        check_runnable(graph)
         inputs = input_shapes(graph)
         shape = picture_shape(inputs)
         prepare = preprocessing(first.net, shape[1], shown.mean, shown.scale)
@@ -118,6 +122,7 @@ def reason_not_to_run(subject: Subject, *, threads: int = 0, timeout: float = 60
         return NO_OPENCV
     try:
         graph = build(subject.net)
+        check_runnable(graph)
         inputs = input_shapes(graph)
         shape = picture_shape(inputs)
         prepare = preprocessing(subject.net, shape[1])
@@ -182,6 +187,17 @@ def run_original(
             raise
         fed = feeds(inputs, pictures, prepare, batch)
         return fed, runner(subject, fed)
+
+
+def check_runnable(graph: Graph) -> None:
+    """NetError for what need not be tried: Python layers, or a network that would not fit into memory."""
+    for layer in graph.layers:
+        if layer.type == "Python":
+            raise NetError(f"{layer} is somebody's Python code, which OpenCV cannot run")
+    needed = FOOTPRINT * 4 * graph.net.parameters
+    available = available_memory()
+    if available is not None and needed > available:
+        raise NetError(f"OpenCV would need about {needed >> 20} MiB of memory, and {available >> 20} MiB are free")
 
 
 def input_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from demitasse.errors import MissingExtraError, NetError
 from demitasse.net import Net
 
-__all__ = ["RunError", "have_opencv", "opencv_version", "run_files", "to_opencv"]
+__all__ = ["RunError", "available_memory", "have_opencv", "opencv_version", "run_files", "to_opencv"]
 
 Arrays = Mapping[str, npt.NDArray[np.float32]]
 
@@ -60,6 +60,16 @@ def import_opencv(purpose: str) -> Any:
 def opencv_version() -> str:
     """Such as ``4.10.0``. MissingExtraError if OpenCV is absent."""
     return str(import_opencv("asking for OpenCV's version").__version__)
+
+
+def available_memory() -> int | None:
+    """Bytes that a new process may use without pushing others out; ``None`` where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    kilobytes = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return 1024 * int(kilobytes[0]) if kilobytes else None
 
 
 def to_opencv(net: Net) -> Any:

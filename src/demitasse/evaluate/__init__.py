@@ -1,1 +1,1 @@
-"""evaluate"""
+"""Two networks side by side: weights, outputs, detections. Start at `demitasse.evaluate.compare`."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from demitasse.errors import FileError
 
-__all__ = ["replacing"]
+__all__ = ["replacing", "replacing_all"]
 
 
 @contextmanager
@@ -21,25 +21,46 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     It is beside the target until then, and leaves with any exception, Ctrl-C included. A link is followed: the file
     that it points to is replaced. FileError where the system says no.
     """
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    with replacing_all(path) as (file,):
+        yield file
+
+
+@contextmanager
+def replacing_all(*paths: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, ...]]:
+    """New files as of `replacing`, that take their places one right after the other, once all are whole on the disk."""
+    pending = [_Pending(path) for path in paths]
+    one = pending[0]
     try:
-        file = temporary.open("xb")
-    except OSError as error:
-        raise FileError(f"{path}: cannot be written: {error.strerror}") from None
-    try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        with ExitStack() as opened:
+            files = []
+            for one in pending:
+                files.append(opened.enter_context(one.temporary.open("xb")))
+            yield tuple(files)
+            for file in files:
+                file.flush()
+                os.fsync(file.fileno())
+        for one in pending:
+            one.temporary.replace(one.target)
     except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink()
+        for left in pending:
+            with suppress(OSError):
+                left.temporary.unlink()
         if isinstance(error, OSError):
-            raise FileError(f"{path}: cannot be written: {error.strerror}") from None
+            raise FileError(f"{one.path}: cannot be written: {error.strerror or error}") from None
         raise
-    _sync_folder(target.parent)
+    for folder in {one.target.parent for one in pending}:
+        _sync_folder(folder)
+
+
+class _Pending:
+    """A file as the caller named it, where it will be, and where it is until then."""
+
+    __slots__ = ("path", "target", "temporary")
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = path
+        self.target = Path(os.path.realpath(path))
+        self.temporary = self.target.with_name(f".{self.target.name}.{secrets.token_hex(4)}.tmp")
 
 
 def _sync_folder(folder: Path) -> None:

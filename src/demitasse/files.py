@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 
 from demitasse import originals
-from demitasse.atomic import replacing
+from demitasse.atomic import replacing_all
 from demitasse.caffe.read import parse_net, read_net
 from demitasse.caffe.write import buffers, prototxt, write_caffemodel
 from demitasse.codec import container
@@ -119,13 +119,9 @@ def single(tensor: Tensor) -> Tensor:
 
 def save_pair(net: Net, text: Path, weights: Path) -> None:
     """A prototxt and a caffemodel."""
-    data = prototxt(net)
-    with replacing(text) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-        with replacing(weights) as other:
-            write_caffemodel(net, other)
+    with replacing_all(text, weights) as (first, second):
+        first.write(prototxt(net))
+        write_caffemodel(net, second)
 
 
 def save_container(net: Net, path: Path) -> None:

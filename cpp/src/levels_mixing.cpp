@@ -209,14 +209,13 @@ class Walk {
             around.expected = expected;
             around.lean = lean;
             around.energy = eighth_octave(std::min(expected, 1 << 20) * 16);
-            around.shift = expected >= 16 * 8 ? 31 - __builtin_clz(unsigned(expected >> 6)) : 0;
             around.quantiser = layout_.trellis ? 1 + trellis_quantiser(state) : 0;
             around.agreement = clamp((agreement + 1024) >> 7, 0, 15);
             const std::int32_t left = here[-1], left2 = here[-2];
             const std::int32_t up = position >= width ? here[-width] : here[kernel > 1 ? -2 * kernel : -3];
             const std::int32_t before = here[kernel > 1 ? -kernel : -4];
             const std::int32_t corner = position >= width && (position + 1) % width ? here[1 - width] : up;
-            const auto low = [&](std::int32_t x, int limit) { return int(std::min((std::abs(x) + 8) >> (4 + around.shift), limit)); };
+            const auto low = [&](std::int32_t x, int limit) { return int(std::min((std::abs(x) + 8) >> 4, limit)); };
             const int lean_size = lean_class(lean, expected), place = around.place;
             around.contexts[0] = around.energy * 5 + std::abs(lean_size);
             around.contexts[1] = half_octave(mean_[c + 1] >> 4) * 32 + half_octave(row_mean);

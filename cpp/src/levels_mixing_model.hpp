@@ -15,8 +15,8 @@ namespace demitasse {
 
 constexpr int mixed_inputs = 8;   // of a mixer; the last is a constant or a parametric guess
 constexpr int mixed_contexts = mixed_inputs - 1;
-constexpr int unary_limit = 20;   // magnitudes from here on escape to an Elias-gamma code
-constexpr int decisions = 16;     // unary decisions told apart by contexts
+constexpr int last_bucket = 49;   // of magnitudes
+constexpr int decisions = 16;     // is it zero; is it beyond bucket 0, 1, ...: those told apart by contexts
 constexpr int quantisers = 3;     // no trellis, Q0, Q1
 constexpr int places = 64;        // kernel positions told apart
 constexpr int context_values = 2048;
@@ -97,7 +97,6 @@ struct Surroundings {
     int energy;                           // class of expected
     int place;                            // kernel position
     int agreement;                        // of signs with the row predicted from others, 0..15
-    int shift;                            // low bits split off
     int quantiser;                        // 0: no trellis
 };
 
@@ -110,22 +109,30 @@ class MixingModel {
 
     template <class Coder>
     std::int32_t code_level(Coder &coder, const Surroundings &around, std::int32_t level) {
-        const std::uint32_t magnitude = std::uint32_t(std::abs(level)), wanted = magnitude >> around.shift;
-        std::uint32_t value = 0;
-        while (value < unary_limit && magnitude_bit(coder, around, int(value), wanted > value)) ++value;
-        if (value == unary_limit) value += escape_.code(coder, wanted - unary_limit);
-        const std::size_t top = std::min(value, 31u);
-        for (int i = around.shift - 1; i >= 0; --i) {
-            const bool bit = (magnitude >> i) & 1;
-            const int depth = around.shift - 1 - i;
-            value = value << 1 | std::uint32_t(depth < 2 ? low_bits_[around.shift][depth][top].code(coder, bit) : coder.code(32768, bit));
+        const std::uint32_t magnitude = std::uint32_t(std::abs(level));
+        if (!magnitude_bit(coder, around, 0, magnitude > 0)) return 0;
+        const int wanted = magnitude ? bucket_of(magnitude - 1) : 0;
+        int bucket = 0;
+        while (bucket < last_bucket && magnitude_bit(coder, around, bucket + 1, wanted > bucket)) ++bucket;
+        // The lower bits of a wide bucket.
+        std::uint32_t value = bucket < 4 ? std::uint32_t(bucket) : std::uint32_t(2 + (bucket & 1));
+        for (int left = bucket < 4 ? 0 : bucket / 2 - 1; left-- > 0;) {
+            const bool bit = ((magnitude - 1) >> left) & 1;
+            const bool learned = value < 128 && left < 6;
+            value = value << 1 | std::uint32_t(learned ? lower_bits_[left][value].code(coder, bit) : coder.code(32768, bit));
         }
-        if (value > std::uint32_t(level_limit)) throw LevelsError("a level is beyond all limits: the stream is damaged");
-        if (value == 0) return 0;
+        if (++value > std::uint32_t(level_limit)) throw LevelsError("a level is beyond all limits: the stream is damaged");
         return sign_bit(coder, around, value, level < 0) ? -std::int32_t(value) : std::int32_t(value);
     }
 
   private:
+    // Magnitudes less one fall into buckets: 0, 1, 2, 3, 4-5, 6-7, 8-11, 12-15, 16-23 and so on.
+    static int bucket_of(std::uint32_t beyond) {
+        if (beyond < 4) return int(beyond);
+        const int e = 31 - __builtin_clz(beyond);
+        return 2 * e + int((beyond >> (e - 1)) & 1);
+    }
+
     template <class Coder>
     bool magnitude_bit(Coder &coder, const Surroundings &around, int decision, bool bit) {
         const int d = around.quantiser * decisions + std::min(decision, decisions - 1), early = std::min(decision, 3);
@@ -172,8 +179,7 @@ class MixingModel {
     std::vector<AdaptiveBit> sign_ = std::vector<AdaptiveBit>(std::size_t(sign_inputs) * context_values);
     Mixer magnitude_mixer_{by_place + 4 * places};
     Mixer sign_mixer_{sign_by_agreement + 16};
-    AdaptiveBit low_bits_[32][2][32];
-    AdaptiveGamma escape_;
+    AdaptiveBit lower_bits_[6][128];
 };
 
 }  // namespace demitasse

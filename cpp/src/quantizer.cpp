@@ -60,7 +60,10 @@ void search(const QuantizerInput &input, float lambda, const LevelCosts &costs, 
     const CandidateTable table(costs, shifts, lambda);
     for (std::size_t r = 0; r < input.layout.rows; ++r) {
         const Row row = row_of(input, r);
-        if (all_zero(row.weights, columns)) continue;
+        if (row.importance == 0 || all_zero(row.weights, columns)) {
+            std::fill_n(levels + row.start, columns, 0);
+            continue;
+        }
         const bool dear = lambda > dear_bit * row.importance * least_column;
         cells.fill(row.weights, columns, row.step, dear);
         const SearchRow what{cells, &costs.context[row.start], row.importance, input.column_importance, columns, dear};

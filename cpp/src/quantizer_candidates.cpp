@@ -76,7 +76,7 @@ CandidateTable::Far CandidateTable::far(unsigned context, float magnitude, bool 
         const auto look = [&](std::int32_t level, float &at, float &bits) {
             at = point(quantiser, negative ? -level : level);
             bits = cost(context, quantiser, level);
-            return (magnitude - at) * (magnitude - at) * importance + bits;
+            return (magnitude - at) * (magnitude - at) * importance * cost_unit + bits;
         };
         const float total = look(out.levels.level[i], out.points.value[i], out.bits.value[i]);
         if (i >= subsets) continue;

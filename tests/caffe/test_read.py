@@ -1,8 +1,12 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from demitasse.caffe.read import parse_net, read_net
+from caffe.protobufs import legacy, number, packed, payload, v1_layer
+from demitasse.caffe.model import Caffemodel
+from demitasse.caffe.read import parse_net, read_binary, read_net
+from demitasse.caffe.write import prototxt
 from demitasse.errors import FileError, NetError, TextError, WireError
 from demitasse.message import Message
 
@@ -86,6 +90,31 @@ def test_what_cannot_be_read(tmp_path, make):
     make(path)
     with pytest.raises(FileError, match=r"n\.prototxt: "):
         read_net(path)
+
+
+def test_a_caffemodel_alone_describes_a_network(tmp_path: Path):
+    weights = np.arange(12, dtype=np.float32).reshape(3, 4)
+    parameters = payload(17, number(1, 3) + number(2, 0)) + number(9999, 1)
+    path = tmp_path / "old.caffemodel"
+    path.write_bytes(
+        payload(1, "n")
+        + payload(3, "x")
+        + b"".join(number(4, dim) for dim in (1, 4, 1, 1))
+        + v1_layer("ip", 14, legacy(1, 1, 3, 4) + packed(5, weights.ravel()), extra=payload(2, "x") + parameters)
+    )
+    net = read_binary(path)
+    assert [(found.name, found.type) for found in net.layers] == [("input", "Input"), ("ip", "InnerProduct")]
+    assert np.array_equal(net.layer("ip").tensors[0].array(), weights)
+    assert parse_net(prototxt(net)).layer("ip").message == net.layer("ip").message
+
+
+@pytest.mark.zoo
+def test_every_model_describes_a_network(zoo: Path):
+    for path in sorted(zoo.glob("models/*/*.caffemodel")):
+        net, model = read_binary(path), Caffemodel.open(path)
+        assert net.parameters == sum(blob.count for found in model.layers for blob in found.blobs)
+        assert [found.name for found in net.layers] == [found.name for found in model.layers]
+        assert [found.name for found in parse_net(prototxt(net)).layers] == [found.name for found in net.layers]
 
 
 @pytest.mark.zoo

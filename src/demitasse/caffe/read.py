@@ -10,15 +10,16 @@ import os
 from pathlib import Path
 from typing import Final
 
+from demitasse.caffe.decode import decode_net
 from demitasse.caffe.match import with_weights
 from demitasse.caffe.model import Caffemodel
 from demitasse.caffe.text import parse
 from demitasse.caffe.upgrade import needs_v0_upgrade, needs_v1_upgrade, upgrade_net
 from demitasse.errors import FileError, NetError
-from demitasse.message import Field, Message
+from demitasse.message import Field, Message, replaced
 from demitasse.net import Layer, Net, Note
 
-__all__ = ["INPUT_FIELDS", "input_layer", "layer_of", "net_of", "parse_net", "read_net"]
+__all__ = ["INPUT_FIELDS", "input_layer", "layer_of", "net_of", "parse_net", "read_binary", "read_net"]
 
 INPUT_FIELDS: Final = ("input", "input_dim", "input_shape")
 
@@ -42,6 +43,29 @@ def read_net(
         files.append(str(Path(caffemodel).resolve()))
         net = with_weights(net, Caffemodel.open(caffemodel), missing=missing)
     return net.noting(Note("read", "", " + ".join(Path(file).name for file in files), {"files": files}))
+
+
+def read_binary(caffemodel: str | os.PathLike[str]) -> Net:
+    """The network that a caffemodel itself describes, in V2, with its weights: mostly the one that was trained.
+
+    Fields that no known dialect explains have no name to stand under in a text, and are left out.
+    """
+    model = Caffemodel.open(caffemodel)
+    root, notes = upgrade_net(decode_net(model))
+    net = with_weights(net_of(nameable(root)), model, missing="keep")
+    file = Path(caffemodel)
+    return net.noting(*notes, Note("read", "", file.name, {"files": [str(file.resolve())]}))
+
+
+def nameable(message: Message) -> Message:
+    """The message without blobs, and without fields that are known by their number only."""
+
+    def change(field: Field) -> Field | None:
+        if field.name == "blobs" or field.name.isdigit():
+            return None
+        return replaced(field, nameable(field.value)) if isinstance(field.value, Message) else field
+
+    return message.map(change)
 
 
 def read_text(path: Path) -> bytes:

@@ -47,8 +47,18 @@ DEMITASSE_TARGET inline __m256i cap(__m256i level) {
     return _mm256_max_epi32(_mm256_min_epi32(level, _mm256_set1_epi32(magnitude_cap)), _mm256_set1_epi32(-magnitude_cap));
 }
 
-DEMITASSE_TARGET inline __m256i pair_weights(std::int32_t a, std::int32_t b) {
-    return _mm256_set1_epi32(std::int32_t((std::uint32_t(a) & 0xffff) | std::uint32_t(b) << 16));
+// A combination's weights, two and two for madd.
+struct PlaceWeights {
+    std::int32_t near_weights, far_weights, near_lean, far_lean;
+};
+
+std::int32_t pack(std::int32_t a, std::int32_t b) {
+    return std::int32_t((std::uint32_t(a) & 0xffff) | std::uint32_t(b) << 16);
+}
+
+PlaceWeights pack(const Combination &from) {
+    return {pack(from.neighbour[0], from.neighbour[1]), pack(from.neighbour[2], from.neighbour[3]),
+            pack(from.lean[0], from.lean[1]), pack(from.lean[2], from.lean[3])};
 }
 
 // How many of a table's starts lie below a slot, as 16 masks of 16 bits.
@@ -66,16 +76,13 @@ DEMITASSE_TARGET inline __m256i count_pair(__m256i a, __m256i b) {
 
 DEMITASSE_TARGET std::size_t decode_band_avx2(BandDecoder &band, std::size_t first) {
     BandWalk &walk = *band.walk;
-    const Combination &weights = walk.combination();
     const std::size_t columns = walk.columns(), kernel = walk.kernel();
     const std::int16_t *rows = band.tables->below.data();
     const int *packed = reinterpret_cast<const int *>(band.tables->packed.data());
     const std::int32_t *factors = walk.column_factors();
     const __m256i zero = _mm256_setzero_si256(), one = _mm256_set1_epi32(1);
-    const __m256i near_weights = pair_weights(weights.neighbour[0], weights.neighbour[1]);
-    const __m256i far_weights = pair_weights(weights.neighbour[2], weights.neighbour[3]);
-    const __m256i near_lean = pair_weights(weights.lean[0], weights.lean[1]);
-    const __m256i far_lean = pair_weights(weights.lean[2], weights.lean[3]);
+    std::vector<PlaceWeights> place_weights;
+    for (std::size_t k = 0; k < kernel; ++k) place_weights.push_back(pack(walk.combination(k)));
     const __m256i mantissa = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(walk.scale_mantissas()));
     const __m256i shift = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(walk.scale_shifts()));
     const __m256i live = _mm256_cmpgt_epi32(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(band.scale))), zero);
@@ -101,19 +108,20 @@ DEMITASSE_TARGET std::size_t decode_band_avx2(BandDecoder &band, std::size_t fir
     std::size_t position = first % kernel, c = first;
     for (; c < columns && band.end - next >= 32; ++c, here += lanes) {
         const BandWalk::Distances &at = walk.distances(position);
+        const PlaceWeights &weights = place_weights[position];
         if (++position == kernel) position = 0;
         const __m256i up = cap(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(here - at.up * lanes)));
         const __m256i before = cap(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(here - at.before * lanes)));
         const __m256i near = pair(left, left2), far = pair(up, before);
         const __m256i column = _mm256_srlv_epi32(_mm256_madd_epi16(_mm256_set1_epi32(factors[c]), mantissa), shift);
-        __m256i expected = _mm256_add_epi32(_mm256_madd_epi16(_mm256_abs_epi16(near), near_weights),
-                                            _mm256_madd_epi16(_mm256_abs_epi16(far), far_weights));
+        __m256i expected = _mm256_add_epi32(_mm256_madd_epi16(_mm256_abs_epi16(near), _mm256_set1_epi32(weights.near_weights)),
+                                            _mm256_madd_epi16(_mm256_abs_epi16(far), _mm256_set1_epi32(weights.far_weights)));
         expected = _mm256_add_epi32(expected, column);
         expected = _mm256_max_epi32(_mm256_min_epi32(expected, _mm256_set1_epi32((1 << 24) - 1)), _mm256_set1_epi32(16));
         // Below 2^24 an integer is exact in float32, whose exponent and upper two bits of mantissa are its class.
         __m256i magnitude_class = _mm256_srli_epi32(_mm256_castps_si256(_mm256_cvtepi32_ps(expected)), 21);
         magnitude_class = _mm256_min_epi32(_mm256_sub_epi32(magnitude_class, _mm256_set1_epi32((127 + 4) * 4)), _mm256_set1_epi32(classes - 1));
-        const __m256i lean = _mm256_add_epi32(_mm256_madd_epi16(near, near_lean), _mm256_madd_epi16(far, far_lean));
+        const __m256i lean = _mm256_add_epi32(_mm256_madd_epi16(near, _mm256_set1_epi32(weights.near_lean)), _mm256_madd_epi16(far, _mm256_set1_epi32(weights.far_lean)));
         const __m256i strength = _mm256_abs_epi32(lean), quarter = _mm256_srli_epi32(expected, 2);
         const __m256i weak = _mm256_cmpgt_epi32(quarter, strength);
         const __m256i middling = _mm256_cmpgt_epi32(_mm256_add_epi32(quarter, _mm256_srli_epi32(expected, 1)), strength);

@@ -35,8 +35,9 @@ int row_scale(const std::int32_t *levels, std::size_t columns) {
     return scale;
 }
 
-BandWalk::BandWalk(const Layout &layout, const Combination &combination)
-    : columns_(layout.columns()), kernel_(layout.kernel()), channels_(layout.channels), combination_(combination) {
+BandWalk::BandWalk(const Layout &layout, const Combinations &combinations)
+    : columns_(layout.columns()), kernel_(layout.kernel()), channels_(layout.channels), combinations_(combinations) {
+    if (combinations_.size() != kernel_) combinations_.assign(kernel_, combinations_.at(0));
     const std::int32_t kernel = std::int32_t(kernel_), width = std::int32_t(layout.kernel_w);
     distances_.resize(kernel_);
     for (std::int32_t position = 0; position < kernel; ++position) {
@@ -79,8 +80,8 @@ void BandWalk::begin(const std::uint8_t *scales) {
         for (std::size_t k = 0; k < kernel_; ++k, ++c) {
             const std::int64_t column = std::min<std::int64_t>(mean_[c] >> 4, factor_limit);
             const std::int64_t product = std::min<std::int64_t>((position_mean[k] * ratio) >> 16, factor_limit);
-            const std::int64_t sum = combination_.column[0] * column + combination_.column[1] * product +
-                                     std::int64_t(combination_.column[2]) * 1024;
+            const std::int32_t *weight = combinations_[k].column;
+            const std::int64_t sum = weight[0] * column + weight[1] * product + std::int64_t(weight[2]) * 1024;
             factors_[c] = std::int32_t(std::min<std::int64_t>(sum >> 12, factor_limit));
             parts_[0][c] = std::int32_t(column);
             parts_[1][c] = std::int32_t(product);
@@ -89,7 +90,9 @@ void BandWalk::begin(const std::uint8_t *scales) {
 }
 
 void BandWalk::contexts(std::size_t column, BandContexts &out) const {
-    const Distances &at = distances_[column % kernel_];
+    const std::size_t position = column % kernel_;
+    const Distances &at = distances_[position];
+    const Combination &combination = combinations_[position];
     const std::int32_t *here = &levels_[(margin_ + column) * lanes];
     const std::int32_t *neighbour[4] = {here - lanes, here - 2 * lanes, here - at.up * lanes, here - at.before * lanes};
     for (int lane = 0; lane < lanes; ++lane) {
@@ -97,8 +100,8 @@ void BandWalk::contexts(std::size_t column, BandContexts &out) const {
         std::int32_t lean = 0;
         for (int i = 0; i < 4; ++i) {
             const std::int32_t level = std::clamp(neighbour[i][lane], -magnitude_cap, magnitude_cap);
-            expected += combination_.neighbour[i] * std::abs(level);
-            lean += combination_.lean[i] * level;
+            expected += combination.neighbour[i] * std::abs(level);
+            lean += combination.lean[i] * level;
         }
         expected = std::clamp(expected, 16, expected_limit);
         const int e = floor_log2(std::uint32_t(expected));
@@ -129,10 +132,13 @@ namespace {
 
 constexpr int fitted = Combination::neighbours + Combination::columns;
 
+constexpr std::size_t position_worth = 1000;  // weights that pay for a combination
+
 struct Sample {
     float magnitude[fitted];
     float level[Combination::neighbours];
     float target;
+    std::uint32_t position;
 };
 
 // Minimises x'Ax - 2b'x by coordinate descent, x >= 0 where wanted.
@@ -149,9 +155,9 @@ void solve(const double (&a)[fitted][fitted], const double (&b)[fitted], int n, 
 }
 
 std::vector<Sample> draw_samples(const std::int32_t *levels, const Layout &layout, const std::vector<std::uint8_t> &scales) {
-    BandWalk walk(layout, Combination{});
+    BandWalk walk(layout, Combinations(1));
     const std::size_t columns = layout.columns(), bands = (layout.rows + lanes - 1) / lanes;
-    const std::size_t wanted = 40000 / lanes * lanes;
+    const std::size_t wanted = 60000;
     const std::size_t stride = std::max<std::size_t>(columns * bands / wanted, 1) | 1;
     std::vector<Sample> out;
     std::size_t next = stride / 2;
@@ -179,6 +185,7 @@ std::vector<Sample> draw_samples(const std::int32_t *levels, const Layout &layou
                 const float row = float(walk.scale_mantissas()[lane]) / float(1 << walk.scale_shifts()[lane]) * 64.0f / 1024 / 256;
                 for (int i = 0; i < 2; ++i) sample.magnitude[4 + i] = row * float(walk.column_parts(i)[next]);
                 sample.magnitude[6] = row * 1024;
+                sample.position = std::uint32_t(next % layout.kernel());
                 sample.target = float(std::clamp(here[lane], -magnitude_cap, magnitude_cap));
                 out.push_back(sample);
             }
@@ -191,43 +198,64 @@ std::vector<Sample> draw_samples(const std::int32_t *levels, const Layout &layou
 
 }  // namespace
 
-Combination fit_combination(const std::int32_t *levels, const Layout &layout, const std::vector<std::uint8_t> &scales) {
-    const std::vector<Sample> samples = draw_samples(levels, layout, scales);
+namespace {
+
+struct Equations {
+    double a[fitted][fitted] = {}, b[fitted] = {};
+
+    void add(const float *x, int n, double target, double weight) {
+        for (int i = 0; i < n; ++i) {
+            for (int j = 0; j <= i; ++j) a[i][j] += weight * x[i] * x[j];
+            b[i] += weight * x[i] * target;
+        }
+    }
+    void solve(int n, bool nonnegative, double (&x)[fitted]) {
+        for (int i = 0; i < n; ++i) {
+            a[i][i] *= 1.0001;
+            for (int j = 0; j < i; ++j) a[j][i] = a[i][j];
+        }
+        demitasse::solve(a, b, n, nonnegative, x);
+    }
+};
+
+// Squared errors count in relation to the expectation: reweighted least squares.
+Combination fit_position(const std::vector<Sample> &samples, std::int64_t position) {
     Combination out;
-    if (samples.empty()) return out;
     double x[fitted] = {0.05, 0.05, 0.05, 0.05, 0.3, 0.3, 0.2}, lean[fitted] = {};
-    // Squared errors count in relation to the expectation: reweighted least squares.
-    for (int round = 0; round < 4; ++round) {
-        double a[fitted][fitted] = {}, b[fitted] = {}, c[fitted][fitted] = {}, d[fitted] = {};
+    for (int round = 0; round < 3; ++round) {
+        Equations magnitudes, levels;
         for (const Sample &sample : samples) {
+            if (position >= 0 && sample.position != position) continue;
             double expected = 1e-3;
             for (int i = 0; i < fitted; ++i) expected += x[i] * sample.magnitude[i];
-            const double weight = 1 / (expected * expected + 0.5 * expected), target = std::fabs(double(sample.target));
-            for (int i = 0; i < fitted; ++i) {
-                for (int j = 0; j <= i; ++j) a[i][j] += weight * sample.magnitude[i] * sample.magnitude[j];
-                b[i] += weight * sample.magnitude[i] * target;
-            }
-            for (int i = 0; i < 4; ++i) {
-                for (int j = 0; j <= i; ++j) c[i][j] += weight * sample.level[i] * sample.level[j];
-                d[i] += weight * sample.level[i] * sample.target;
-            }
+            const double weight = 1 / (expected * expected + 0.5 * expected);
+            magnitudes.add(sample.magnitude, fitted, std::fabs(double(sample.target)), weight);
+            if (round == 2) levels.add(sample.level, Combination::neighbours, sample.target, weight);
         }
-        for (int i = 0; i < fitted; ++i) {
-            a[i][i] *= 1.0001;
-            for (int j = 0; j < i; ++j) {
-                a[j][i] = a[i][j];
-                c[j][i] = c[i][j];
-            }
-        }
-        solve(a, b, fitted, true, x);
-        if (round == 3) solve(c, d, 4, false, lean);
+        magnitudes.solve(fitted, true, x);
+        if (round == 2) levels.solve(Combination::neighbours, false, lean);
     }
-    const auto fixed = [](double value) { return std::int32_t(std::clamp(std::floor(value * 4096 + 0.5), -8191.0, 8191.0)); };
-    for (int i = 0; i < 4; ++i) {
+    // In multiples of 1/256, as they are written.
+    const auto fixed = [](double value) { return std::int32_t(std::clamp(std::floor(value * 256 + 0.5), -511.0, 511.0)) * 16; };
+    for (int i = 0; i < Combination::neighbours; ++i) {
         out.neighbour[i] = fixed(x[i]);
         out.lean[i] = fixed(lean[i]);
     }
-    for (int i = 0; i < 3; ++i) out.column[i] = fixed(x[4 + i]);
+    for (int i = 0; i < Combination::columns; ++i) out.column[i] = fixed(x[Combination::neighbours + i]);
+    return out;
+}
+
+}  // namespace
+
+Combinations fit_combinations(const std::int32_t *levels, const Layout &layout, const std::vector<std::uint8_t> &scales) {
+    const std::vector<Sample> samples = draw_samples(levels, layout, scales);
+    Combinations out;
+    if (layout.kernel() == 1 || layout.size() < layout.kernel() * position_worth) {
+        out.push_back(fit_position(samples, -1));
+    } else {
+        for (std::size_t position = 0; position < layout.kernel(); ++position)
+            out.push_back(fit_position(samples, std::int64_t(position)));
+    }
     return out;
 }
 

@@ -20,7 +20,7 @@ constexpr int row_scales = 39;      // half octaves of a row's mean magnitude; 0
 constexpr int magnitude_cap = 2047; // of a neighbour
 constexpr int split_class = 38;     // from here on low bits are split off
 
-// Weights of the neighbours, in 1/4096: of the expected magnitude and of the lean.
+// Weights of the neighbours, in 1/4096: of the expected magnitude and of the lean, at one kernel position.
 struct Combination {
     static constexpr int neighbours = 4;  // left, second left, one kernel row up, same place in the channel before
     static constexpr int columns = 3;     // row scale times: column mean, channel mean x kernel-position mean, one
@@ -30,6 +30,9 @@ struct Combination {
 };
 
 constexpr std::int32_t weight_limit = 8191;
+
+// One combination for all kernel positions, or one each.
+using Combinations = std::vector<Combination>;
 
 inline int split_bits(int magnitude_class) {
     return magnitude_class < split_class ? 0 : (magnitude_class - split_class) / 4 + 1;
@@ -46,7 +49,7 @@ int row_scale(const std::int32_t *levels, std::size_t columns);
 // Walks a tensor band by band. Within a band: for each column contexts(), then set() with the levels found there.
 class BandWalk {
   public:
-    BandWalk(const Layout &layout, const Combination &combination);
+    BandWalk(const Layout &layout, const Combinations &combinations);
 
     void begin(const std::uint8_t *scales);  // lanes of them; 0 for absent rows
     void contexts(std::size_t column, BandContexts &out) const;
@@ -62,13 +65,13 @@ class BandWalk {
     const std::int32_t *column_parts(int part) const { return parts_[part].data(); }
     const std::int32_t *scale_mantissas() const { return mantissa_; }
     const std::int32_t *scale_shifts() const { return shift_; }
-    const Combination &combination() const { return combination_; }
+    const Combination &combination(std::size_t position) const { return combinations_[position]; }
     std::size_t columns() const { return columns_; }
     std::size_t kernel() const { return kernel_; }
 
   private:
     std::size_t columns_, kernel_, channels_, margin_;
-    Combination combination_;
+    Combinations combinations_;          // by kernel position
     std::vector<Distances> distances_;
     std::vector<std::int32_t> levels_;   // columns x lanes, with margin_ columns of zeros before
     std::vector<std::int32_t> mean_;     // of each column, relative to the row scale, 1/16384
@@ -78,6 +81,7 @@ class BandWalk {
     std::int64_t scale_sum_ = 0, seen_ = 0;
 };
 
-Combination fit_combination(const std::int32_t *levels, const Layout &layout, const std::vector<std::uint8_t> &scales);
+// Least squares; one for all positions of a small tensor.
+Combinations fit_combinations(const std::int32_t *levels, const Layout &layout, const std::vector<std::uint8_t> &scales);
 
 }  // namespace demitasse

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int near_most = 8;     // neighbours in the row that predictors see
 constexpr int row_prior = 32;    // weights' worth of the tensor's mean in a row's mean
-constexpr int expected_rate = 600, lean_rate = 1600;
+constexpr int expected_rate = 700, lean_rate = 2400;
 
 // Half octaves of a magnitude in 1/16 level: 0, then from 1 up to 31.
 inline int half_octave(std::int32_t x) {

@@ -19,7 +19,7 @@ namespace {
 
 // What stands before the rANS words of a stream, but for the tables.
 struct Side {
-    Combination combination;
+    Combinations combinations;
     std::vector<std::uint8_t> scales;  // one a row
 };
 
@@ -28,10 +28,14 @@ class SideCoder {
   public:
     explicit SideCoder(Coder &coder) : coder_(coder) {}
 
-    void run(Side &side) {
-        for (std::int32_t &weight : side.combination.neighbour) weight = number(weight, false);
-        for (std::int32_t &weight : side.combination.column) weight = number(weight, false);
-        for (std::int32_t &weight : side.combination.lean) weight = number(weight, true);
+    void run(Side &side, const Layout &layout) {
+        const bool each = coder_.code(32768, side.combinations.size() > 1);
+        side.combinations.resize(each ? layout.kernel() : 1);
+        for (Combination &combination : side.combinations) {
+            for (std::int32_t &weight : combination.neighbour) weight = number(weight, false);
+            for (std::int32_t &weight : combination.column) weight = number(weight, false);
+            for (std::int32_t &weight : combination.lean) weight = number(weight, true);
+        }
         int before = 25;
         for (std::uint8_t &scale : side.scales) {
             scale = std::uint8_t(this->scale(scale, before));
@@ -94,7 +98,7 @@ struct Visit {
 // Calls at(Visit) for every weight, in coding order.
 template <class At>
 void visit(const std::int32_t *levels, const Layout &layout, const Side &side, At at) {
-    BandWalk walk(layout, side.combination);
+    BandWalk walk(layout, side.combinations);
     const std::size_t columns = layout.columns(), bands = (layout.rows + lanes - 1) / lanes;
     for (std::size_t band = 0; band < bands; ++band) {
         const int rows = int(std::min<std::size_t>(lanes, layout.rows - band * lanes));
@@ -241,7 +245,7 @@ class LaneDecoder {
     LaneDecoder &operator=(const LaneDecoder &) = delete;
 
     void run(const Layout &layout, const Side &side, const TableOutput &output) {
-        BandWalk walk(layout, side.combination);
+        BandWalk walk(layout, side.combinations);
         const std::size_t columns = layout.columns(), bands = (layout.rows + lanes - 1) / lanes;
         std::vector<float> weights(output.weights ? columns * lanes : 0);
         band_.walk = &walk;
@@ -305,9 +309,9 @@ void encode_tables(const std::vector<LevelTensor> &tensors, std::vector<std::uin
     for (const LevelTensor &tensor : tensors) {
         const Layout &layout = tensor.layout;
         if (layout.trellis) quantisers = 2;
-        Side side{{}, find_scales(tensor.levels, layout)};
-        side.combination = fit_combination(tensor.levels, layout, side.scales);
-        side_coder.run(side);
+        Side side{Combinations(1), find_scales(tensor.levels, layout)};
+        side.combinations = fit_combinations(tensor.levels, layout, side.scales);
+        side_coder.run(side, layout);
         std::vector<Symbol> &list = symbols.emplace_back();
         list.reserve(layout.size());
         visit(tensor.levels, layout, side, [&](const Visit &at) {
@@ -348,7 +352,7 @@ void decode_tables(const std::uint8_t *data, std::size_t size, const std::vector
     int quantisers = 1;
     for (const Layout &layout : layouts) {
         if (layout.trellis) quantisers = 2;
-        side_coder.run(sides.emplace_back(Side{{}, std::vector<std::uint8_t>(layout.rows)}));
+        side_coder.run(sides.emplace_back(Side{Combinations(1), std::vector<std::uint8_t>(layout.rows)}), layout);
         if (coder.overrun()) throw LevelsError("the stream ends before its levels do");
     }
     const LaneTables tables = make_lane_tables(read_tables(coder, quantisers));
@@ -360,8 +364,8 @@ void decode_tables(const std::uint8_t *data, std::size_t size, const std::vector
 LevelCosts level_costs(const std::int32_t *levels, const Layout &layout) {
     LevelCosts out;
     const int quantisers = layout.trellis ? 2 : 1;
-    Side side{{}, find_scales(levels, layout)};
-    side.combination = fit_combination(levels, layout, side.scales);
+    Side side{Combinations(1), find_scales(levels, layout)};
+    side.combinations = fit_combinations(levels, layout, side.scales);
     SymbolCounts counts;
     out.context.resize(layout.size());
     visit(levels, layout, side, [&](const Visit &at) {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -95,7 +94,7 @@ def encoded(layers: Weights) -> bytes:
 def blob(values: np.ndarray) -> bytes:
     """A BlobProto."""
     shape = field(1, b"".join(varint(size) for size in values.shape))
-    return field(7, shape) + field(5, struct.pack(f"<{values.size}f", *values.ravel().tolist()))
+    return field(7, shape) + field(5, values.astype("<f4").tobytes())
 
 
 def field(number: int, content: bytes) -> bytes:

@@ -47,7 +47,7 @@ def with_weights(net: Net, model: Caffemodel, *, missing: str = "error") -> Net:
         layers.append(layer)
     if without and missing == "error":
         raise WeightsError(lacking(model, without, names))
-    kept = [Note("read", layer.name, f"{model.reader.name} has no weights for it: it has none") for layer, _ in without]
+    kept = [Note("read", layer.name, f"left without weights: {model.reader.name} has none") for layer, _ in without]
     return net.with_layers(layers, *kept, *leftovers(model, names))
 
 

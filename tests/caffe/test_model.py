@@ -34,6 +34,9 @@ OTHER_NET_FIELD = payload(120, payload(1, "conv") + payload(2, "Convolution") + 
 OTHER_BLOB_FIELD = payload(
     100, payload(1, "conv") + payload(2, "Convolution") + b"".join(payload(33, data) for data in PAIR)
 )
+TAKEN_BLOB_FIELD = payload(
+    100, payload(1, "conv") + payload(7, number(1, 5)) + b"".join(payload(33, data) for data in PAIR) + payload(8, "x")
+)
 OTHER_NAME_FIELD = payload(100, payload(3, "conv") + number(1, 4) + b"".join(payload(9, data) for data in PAIR))
 
 GENERATIONS = {
@@ -44,6 +47,7 @@ GENERATIONS = {
     "March 2014": (MARCH, "V1 of March 2014"),
     "layers at an unknown number": (OTHER_NET_FIELD, "V2"),
     "blobs at an unknown number": (OTHER_BLOB_FIELD, "V2"),
+    "something else where blobs should be": (TAKEN_BLOB_FIELD, "V2"),
     "nothing where it should be": (OTHER_NAME_FIELD, "V2"),
 }
 

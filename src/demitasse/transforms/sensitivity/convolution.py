@@ -1,0 +1,121 @@
+"""Convolution, deconvolution and inner product: forward, adjoint, and the squared gradient of every weight.
+
+A convolution is a sum over kernel positions of a matrix product with a shifted input. That needs no unrolled copy of
+the input, and the three directions are three products of the same slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from demitasse.transforms.sensitivity.grid import Array, Wide, exact, snapped
+from demitasse.transforms.sensitivity.result import Marginals
+
+__all__ = ["Geometry", "back_projected", "convolved", "squared_gradient"]
+
+GRADIENT_BITS = 15
+BLOCK = 1 << 20
+"""Weights whose gradient is held at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How a kernel walks over a map, vertical before horizontal."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    pad: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    group: int = 1
+
+    def shrunk(self, height: int, width: int) -> tuple[int, int]:
+        """Size of what a convolution makes of a map."""
+        sizes = []
+        for axis, size in enumerate((height, width)):
+            reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1
+            sizes.append((size + 2 * self.pad[axis] - reach) // self.stride[axis] + 1)
+        return sizes[0], sizes[1]
+
+    def grown(self, height: int, width: int) -> tuple[int, int]:
+        """Size of what a deconvolution makes of a map."""
+        sizes = []
+        for axis, size in enumerate((height, width)):
+            reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1
+            sizes.append(self.stride[axis] * (size - 1) + reach - 2 * self.pad[axis])
+        return sizes[0], sizes[1]
+
+    def windows(self, out: tuple[int, int]) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
+        """Every kernel position, and what it sees of the padded large map to make a small map of size ``out``."""
+        for i in range(self.kernel[0]):
+            for j in range(self.kernel[1]):
+                top, left = i * self.dilation[0], j * self.dilation[1]
+                rows = slice(top, top + self.stride[0] * (out[0] - 1) + 1, self.stride[0])
+                yield i, j, (rows, slice(left, left + self.stride[1] * (out[1] - 1) + 1, self.stride[1]))
+
+    def padded(self, image: Wide) -> Wide:
+        """The map with its border of zeros."""
+        (vertical, horizontal) = self.pad
+        if not vertical and not horizontal:
+            return image
+        return np.pad(image, ((0, 0), (vertical, vertical), (horizontal, horizontal)))
+
+
+def grouped(image: Wide, group: int) -> Wide:
+    """Channels × positions of every group, from channels × height × width."""
+    return image.reshape(group, image.shape[0] // group, -1)
+
+
+def convolved(large: Array, weights: Array, geometry: Geometry) -> Wide:
+    """Channels × height × width to channels × height × width; ``weights``: (out, in / group, height, width)."""
+    image = geometry.padded(exact(large))
+    size = geometry.shrunk(*large.shape[1:])
+    kernel = grouped_kernel(weights, geometry.group)
+    out = np.zeros((geometry.group, weights.shape[0] // geometry.group, size[0] * size[1]))
+    for i, j, (rows, columns) in geometry.windows(size):
+        seen = grouped(image[:, rows, columns], geometry.group)
+        if kernel.shape[2] == 1:
+            out += kernel[..., i, j] * seen
+        else:
+            out += kernel[..., i, j] @ seen
+    return out.reshape(weights.shape[0], *size)
+
+
+def back_projected(small: Array, weights: Array, geometry: Geometry, size: tuple[int, int]) -> Wide:
+    """The adjoint of `convolved`: from the size of its output to the size of its input, ``size``."""
+    kernel = grouped_kernel(weights, geometry.group).transpose(0, 2, 1, 3, 4)
+    channels = weights.shape[1] * geometry.group
+    (vertical, horizontal) = geometry.pad
+    image = np.zeros((channels, size[0] + 2 * vertical, size[1] + 2 * horizontal))
+    values = grouped(exact(small), geometry.group)
+    out_size = (small.shape[1], small.shape[2])
+    for i, j, (rows, columns) in geometry.windows(out_size):
+        part = kernel[..., i, j] * values if kernel.shape[2] == 1 else kernel[..., i, j] @ values
+        image[:, rows, columns] += part.reshape(channels, *out_size)
+    return image[:, vertical : vertical + size[0], horizontal : horizontal + size[1]]
+
+
+def grouped_kernel(weights: Array, group: int) -> Wide:
+    """Group × out × in × height × width."""
+    return exact(weights).reshape(group, weights.shape[0] // group, *weights.shape[1:])
+
+
+def squared_gradient(large: Array, small: Array, geometry: Geometry) -> Marginals:
+    """Squared derivatives of ⟨small, convolved(large, weights)⟩ by every weight, summed over rows and columns."""
+    image = geometry.padded(exact(large))
+    values = grouped(exact(small), geometry.group)
+    size = (small.shape[1], small.shape[2])
+    per_group, channels = values.shape[1], large.shape[0] // geometry.group
+    rows = np.zeros((geometry.group, per_group))
+    columns = np.zeros((channels, *geometry.kernel))
+    block = max(1, BLOCK // max(1, channels * geometry.group))
+    for i, j, window in geometry.windows(size):
+        seen = grouped(image[:, window[0], window[1]], geometry.group).transpose(0, 2, 1)
+        for start in range(0, per_group, block):
+            part = slice(start, start + block)
+            square = exact(snapped(values[:, part] @ seen, GRADIENT_BITS)) ** 2
+            rows[:, part] += square.sum(axis=2)
+            columns[:, i, j] += square.sum(axis=(0, 1))
+    return Marginals(rows.reshape(-1), columns.reshape(-1))

@@ -1,0 +1,132 @@
+"""Run a network on pictures, forward and back, and see how much its outputs owe to each weight.
+
+The squared derivative of the outputs by a weight, summed over outputs, is what a squared error of that weight costs.
+All of them at once come from a few backward passes: with random signs on the outputs, the square of the gradient has
+that sum as its expectation (Hutchinson, 1990). Each output is first divided by its own power, so that costs are shares
+of the signal and outputs of different scale count alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from demitasse.errors import NetError
+from demitasse.net import Net
+from demitasse.transforms.sensitivity.correlation import Band, band_of
+from demitasse.transforms.sensitivity.grid import Array, Wide, exact, snapped
+from demitasse.transforms.sensitivity.operators import OPERATORS
+from demitasse.transforms.sensitivity.program import Program, Step
+from demitasse.transforms.sensitivity.result import Marginals, Result, Values
+
+__all__ = ["Sensitivity", "estimate"]
+
+Picture = Mapping[str, np.ndarray]
+
+PROBES = 1
+"""Backward passes a picture: another picture tells more than another pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """What a squared error of a weight costs, as a share of the outputs' power.
+
+    ``costs``: for (layer's name, tensor's position), sums over rows and columns. ``bands``: for a layer's name, how
+    its inputs go together. ``unknown``: names of layers that could not be run.
+    """
+
+    costs: Mapping[tuple[str, int], Marginals] = field(default_factory=dict)
+    bands: Mapping[str, Band] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+
+
+def estimate(net: Net, pictures: Sequence[Picture], probes: int = PROBES) -> Sensitivity:
+    """From pictures: each gives the network's inputs by name, with Caffe's shapes and a batch of one.
+
+    The same bits on every machine. NetError if the network cannot be run on them.
+    """
+    if not pictures:
+        return Sensitivity(unknown=tuple(layer.name for layer in net.layers if layer.tensors))
+    program = Program.of(net, tuple(pictures[0]))
+    powers, bands = observed(program, pictures)
+    costs: dict[tuple[str, int], Marginals] = {}
+    random = np.random.Generator(np.random.PCG64(0))
+    for picture in pictures:
+        run = Run(program, picture)
+        for _ in range(probes):
+            for key, cost in run.costs(signs(random, run, program, powers)):
+                costs[key] = Marginals.sum((costs[key], cost)) if key in costs else cost
+    share = 1 / (len(pictures) * probes)
+    known = {key: Marginals(cost.rows * share, cost.columns * share) for key, cost in costs.items()}
+    return Sensitivity(known, bands, program.opaque)
+
+
+def observed(program: Program, pictures: Sequence[Picture]) -> tuple[Wide, dict[str, Band]]:
+    """Mean power of each output, and how the inputs of each layer with weights go together."""
+    powers = np.zeros(len(program.outputs))
+    bands: dict[str, Band] = {}
+    for picture in pictures:
+        values = Run(program, picture).values
+        powers += [float(exact(snapped(exact(values[i]) ** 2)).sum()) for i in program.outputs]
+        for step in program.steps:
+            band = band_of(step.layer, values[step.inputs[0]]) if step.layer.tensors else None
+            if band is not None:
+                before = bands.get(step.layer.name)
+                bands[step.layer.name] = band if before is None else before + band
+    return powers / len(pictures), bands
+
+
+def signs(random: np.random.Generator, run: Run, program: Program, powers: Wide) -> dict[int, Wide]:
+    """A random sign for every number of every output, over the square root of the output's power."""
+    alive = np.count_nonzero(powers)
+    out = {}
+    for value, power in zip(program.outputs, powers, strict=True):
+        if power:
+            signs = random.integers(0, 2, run.values[value].shape) * 2.0 - 1.0
+            out[value] = signs / np.sqrt(power * alive)
+    return out
+
+
+class Run:
+    """One picture through the network; what the backward passes need is kept."""
+
+    def __init__(self, program: Program, picture: Picture) -> None:
+        self.program = program
+        self.values: dict[int, Array] = {number: snapped(picture[name]) for name, number in program.feeds.items()}
+        self.results: list[Result] = []
+        for step in program.steps:
+            result = run(step, [self.values[i] for i in step.inputs])
+            self.values.update((i, snapped(values)) for i, values in zip(step.outputs, result.outputs, strict=True))
+            self.results.append(result)
+
+    def costs(self, probe: Mapping[int, Wide]) -> Iterator[tuple[tuple[str, int], Marginals]]:
+        """Squared gradients of ⟨probe, outputs⟩, layer by layer from the last."""
+        gradients: dict[int, Values] = dict(probe)
+        for step, result in zip(reversed(self.program.steps), reversed(self.results), strict=True):
+            if not any(i in gradients for i in step.outputs):
+                continue
+            incoming = [self.gradient(gradients, i) for i in step.outputs]
+            if result.weigh is not None:
+                for index, cost in enumerate(result.weigh(incoming)):
+                    yield (step.layer.name, index), cost
+            for value, gradient in zip(step.inputs, result.adjoint(incoming), strict=True):
+                if gradient is not None and value >= len(self.program.feeds):
+                    gradients[value] = gradients[value] + gradient if value in gradients else gradient
+
+    def gradient(self, gradients: dict[int, Values], value: int) -> Array:
+        """What has come together for a value, on a grid; nothing is zeros."""
+        if value in gradients:
+            return snapped(gradients.pop(value))
+        return np.zeros(self.values[value].shape, np.float32)
+
+
+def run(step: Step, inputs: Sequence[Array]) -> Result:
+    """One step. NetError, naming the layer, if shapes do not fit or something is missing."""
+    if step.skipped:
+        return Result((inputs[0],), lambda gradients: (gradients[0],))
+    try:
+        return OPERATORS[step.layer.type](step.layer, inputs)
+    except (ValueError, IndexError, ZeroDivisionError, TypeError) as error:
+        raise NetError(f"{step.layer} cannot be run for the estimate: {error}") from None

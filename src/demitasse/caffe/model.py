@@ -193,7 +193,7 @@ def layer_of(reader: Reader, record: Record, fields: list[Record], layout: Layou
             kind = reader.text(field) if field.kind == BYTES else field.value
     found = [field for field in own if field.number == layout.blobs and field.kind == BYTES]
     if not layout.nested and not (found and fits_blob(reader, found[0])):
-        taken = (layout.name, layout.type, layout.bottom, layout.top)
+        taken = (layout.name, layout.type, layout.bottom, layout.top, layout.blobs)
         elsewhere = [one for one in own if one.kind == BYTES and one.number not in taken and fits_blob(reader, one)]
         found = elsewhere or found
     blobs = tuple(read_blob(reader, field, f'layer "{name}", blob {i}') for i, field in enumerate(found))

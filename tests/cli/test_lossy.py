@@ -1,14 +1,12 @@
 """``compress`` without ``--lossless``: what is verified, and what becomes of a result that is not good enough."""
 
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
-from demitasse import files
+from demitasse import files, plan
 from demitasse.cli import main
 from demitasse.evaluate.weights import decibels
 from demitasse.net import Levels, Net
@@ -40,11 +38,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def step(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """Replaces the planner by plain rounding; the step can be changed."""
     used = {"step": 0.01}
-    plan = ModuleType("demitasse.plan")
-    plan.QUALITY = 30.0
-    plan.compress = lambda net, quality, **options: rounded(net, used["step"])
-    monkeypatch.setitem(sys.modules, "demitasse.plan", plan)
-    monkeypatch.setattr("demitasse.plan", plan, raising=False)
+    monkeypatch.setattr(plan, "compress", lambda net, quality, **options: rounded(net, used["step"]))
     return used
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from demitasse import files, originals
+from demitasse import files, originals, plan
 from demitasse.cli.model import Source, check_output, form, source
 from demitasse.cli.options import (
     debugging,
@@ -44,7 +44,7 @@ __all__ = ["command"]
     "--quality",
     type=click.FloatRange(0, 120),
     metavar="DB",
-    help="Signal to noise at the outputs in dB: higher is larger, and closer.",
+    help=f"Signal to noise at the outputs in dB: higher is larger, and closer (default {plan.QUALITY:g}).",
 )
 @click.option("--lossless", is_flag=True, help="Keep every bit: expand gives the caffemodel back byte for byte.")
 @pictures
@@ -131,8 +131,6 @@ class Request:
 
     def shrink(self, terminal: Terminal, given: Source, net: Net, path: Path) -> tuple[Net, Comparison]:
         """Lossy: what was stored, read again, and how it compares."""
-        from demitasse import plan
-
         quality = plan.QUALITY if self.quality is None else self.quality
         with terminal.progress("quantise") as progress:
             planned = plan.compress(net, quality, threads=worker_threads(self.threads), progress=progress)

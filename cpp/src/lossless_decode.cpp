@@ -37,11 +37,7 @@ class RawBits {
         const std::size_t byte = position_ >> 3;
         std::uint64_t word = 0;
         if (byte + 8 <= size_) {
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-            std::memcpy(&word, data_ + byte, 8);
-#else
-            word = load(data_ + byte, 8);
-#endif
+            word = eight(data_ + byte);
         } else if (byte < size_) {
             word = load(data_ + byte, size_ - byte);
         }
@@ -50,9 +46,27 @@ class RawBits {
         return word;
     }
 
+    // The same where there is enough: for the next elements, so many bits each.
+    bool plenty(std::size_t elements, int bits) const { return (position_ + elements * std::size_t(bits)) / 8 + 8 <= size_; }
+    std::uint64_t take_from_plenty(int count) {
+        const std::uint64_t word = eight(data_ + (position_ >> 3)) >> (position_ & 7);
+        position_ += std::size_t(count);
+        return word;
+    }
+
     bool finished() const { return (position_ + 7) >> 3 == size_; }
 
   private:
+    static std::uint64_t eight(const std::uint8_t *p) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        std::uint64_t word;
+        std::memcpy(&word, p, 8);
+        return word;
+#else
+        return load(p, 8);
+#endif
+    }
+
     const std::uint8_t *data_;
     std::size_t size_, position_ = 0;
 };
@@ -74,35 +88,16 @@ class Lanes {
     // Symbols of count elements of a row; tables(i) is the table of the i-th.
     template <class Tables>
     void decode(std::size_t count, std::uint8_t *symbols, Tables tables) {
-        std::array<std::uint32_t, lanes> states = states_;
-        const std::uint8_t *next = next_;
-        std::size_t i = 0;
-        for (; used_ == lanes && i + lanes <= count && std::size_t(end_ - next) >= 2 * lanes; i += lanes) {
-            for (std::size_t lane = 0; lane < lanes; ++lane) {
-                const std::uint32_t entry = tables(i + lane)[states[lane] & (probability_one - 1)];
-                std::uint32_t state =
-                    ((entry & 0xFFF) + 1) * (states[lane] >> probability_bits) + (entry >> 12 & 0xFFF);
-                symbols[i + lane] = std::uint8_t(entry >> 24);
-                const std::uint32_t fed = state << 16 | next[0] | std::uint32_t(next[1]) << 8;
-                const bool low = state < lower_bound;
-                state = low ? fed : state;
-                next += low ? 2 : 0;
-                states[lane] = state;
-            }
-        }
+        std::size_t i = used_ == lanes ? decode_together(count, symbols, tables) : 0;
         for (; i < count; ++i) {
-            std::uint32_t &state = states[i % used_];
-            const std::uint32_t entry = tables(i)[state & (probability_one - 1)];
-            state = ((entry & 0xFFF) + 1) * (state >> probability_bits) + (entry >> 12 & 0xFFF);
-            symbols[i] = std::uint8_t(entry >> 24);
+            std::uint32_t &state = states_[i % used_];
+            symbols[i] = step(state, tables(i));
             if (state < lower_bound) {
-                if (next == end_) throw LosslessError("a stream of symbols is cut");
-                state = state << 16 | next[0] | std::uint32_t(next[1]) << 8;
-                next += 2;
+                if (next_ == end_) throw LosslessError("a stream of symbols is cut");
+                state = state << 16 | next_[0] | std::uint32_t(next_[1]) << 8;
+                next_ += 2;
             }
         }
-        states_ = states;
-        next_ = next;
     }
 
     bool finished() const {
@@ -111,6 +106,38 @@ class Lanes {
     }
 
   private:
+    static std::uint8_t step(std::uint32_t &state, const std::uint32_t *table) {
+        const std::uint32_t entry = table[state & (probability_one - 1)];
+        state = ((entry & 0xFFF) + 1) * (state >> probability_bits) + (entry >> 12 & 0xFFF);
+        return std::uint8_t(entry >> 24);
+    }
+
+    // All lanes at once, while there is at least a word for each; how many symbols that made. The states are local
+    // and never indexed by a variable once the loop is unrolled: they stay in registers.
+    template <class Tables>
+    std::size_t decode_together(std::size_t count, std::uint8_t *symbols, Tables tables) {
+        std::uint32_t states[lanes];
+        std::copy(states_.begin(), states_.end(), states);
+        const std::uint8_t *next = next_;
+        std::size_t i = 0;
+        for (; i + lanes <= count && std::size_t(end_ - next) >= 2 * lanes; i += lanes) {
+#if defined(__GNUC__)
+#pragma GCC unroll 8
+#endif
+            for (std::size_t lane = 0; lane < lanes; ++lane) {
+                std::uint32_t state = states[lane];
+                symbols[i + lane] = step(state, tables(i + lane));
+                const std::uint32_t fed = state << 16 | next[0] | std::uint32_t(next[1]) << 8;
+                const bool low = state < lower_bound;
+                states[lane] = low ? fed : state;
+                next += low ? 2 : 0;
+            }
+        }
+        std::copy(states, states + lanes, states_.begin());
+        next_ = next;
+        return i;
+    }
+
     std::array<std::uint32_t, lanes> states_{};
     std::size_t used_;
     const std::uint8_t *next_, *end_;
@@ -164,12 +191,11 @@ class Restorer {
     void restore(const std::uint8_t *symbols, std::size_t count, RawBits &bits, Word *out) const {
         if (width_ == 8) {
             for (std::size_t i = 0; i < count; ++i) out[i] = Word(meanings_[symbols[i]].fixed);
-        } else if (plain_) {
-            const Meaning any = meanings_[0];
+        } else if (plain_ && bits.plenty(count, meanings_[0].raw)) {
+            Meaning meaning = meanings_[0];
             for (std::size_t i = 0; i < count; ++i) {
-                Meaning meaning = any;
                 meaning.fixed = meanings_[symbols[i]].fixed;
-                out[i] = Word(value(meaning, bits.take(any.raw)));
+                out[i] = Word(value(meaning, bits.take_from_plenty(meaning.raw)));
             }
         } else {
             for (std::size_t i = 0; i < count; ++i) {

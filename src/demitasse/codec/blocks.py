@@ -24,9 +24,9 @@ __all__ = ["Target", "decode_block", "encode_block", "plan", "zero_position"]
 Array = npt.NDArray[Any]
 
 ELEMENTS = {
-    Kind.FLOAT32: 1 << 20,
-    Kind.FLOAT64: 1 << 19,
-    Kind.FLOAT16: 1 << 21,
+    Kind.FLOAT32: 1 << 19,
+    Kind.FLOAT64: 1 << 18,
+    Kind.FLOAT16: 1 << 20,
     Kind.BYTES: 1 << 22,
     Kind.LEVELS: 1 << 22,
     Kind.CLUSTERED: 1 << 22,

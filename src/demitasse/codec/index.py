@@ -32,7 +32,7 @@ class Limits:
     """
 
     elements: int = 1 << 30
-    text: int = 1 << 26
+    text: int = 1 << 23
 
 
 class Kind(IntEnum):

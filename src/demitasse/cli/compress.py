@@ -143,7 +143,7 @@ class Request:
         shown = Shown(self.images, self.mean, self.scale)
         original = Subject(net, given.prototxt, given.caffemodel)
         found = compare(original, stored, images=shown, run=self.run, threads=self.threads or 0)
-        terminal.step("read again", f"weights: {decibel(found.weight_snr)} signal to noise, as quantised")
+        terminal.step("read again", f"weights: {decibel(found.weight_snr)} signal to noise, in matrices and kernels")
         if found.skipped:
             terminal.note(outputs_in_words(found))
         else:

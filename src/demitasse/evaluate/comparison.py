@@ -25,8 +25,13 @@ class Comparison:
 
     @property
     def weight_snr(self) -> float:
-        """Signal to noise over all weights in dB; infinite for equal weights."""
-        return decibels(sum(error.signal for error in self.weights), sum(error.noise for error in self.weights))
+        """Signal to noise over all matrices and kernels in dB; infinite for equal ones.
+
+        Vectors do not count where there are matrices: the variances of one BatchNorm can outweigh a whole network.
+        """
+        matrices = [error for error in self.weights if len(error.shape) > 1]
+        counted = matrices or self.weights
+        return decibels(sum(error.signal for error in counted), sum(error.noise for error in counted))
 
     @property
     def measured(self) -> tuple[OutputError, ...]:
@@ -49,7 +54,7 @@ class Comparison:
         return {
             "weights": {
                 "snr_db": self.weight_snr,
-                "exact": self.weight_snr == float("inf"),
+                "exact": all(error.noise == 0 for error in self.weights),
                 "unmatched": self.unmatched,
                 "tensors": [
                     {"layer": e.layer, "index": e.index, "snr_db": e.snr, "largest": e.largest, "exact": e.noise == 0}

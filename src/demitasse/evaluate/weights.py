@@ -24,7 +24,7 @@ class WeightError:
 
     layer: str
     index: int
-    size: int
+    shape: tuple[int, ...]
     signal: float
     noise: float
     largest: float
@@ -91,7 +91,7 @@ def tensor_error(layer: str, index: int, original: Tensor, candidate: Tensor) ->
         noise += squares
         if squares:
             largest = max(largest, float(np.abs(difference).max()))
-    return WeightError(layer, index, original.size, signal, noise, largest)
+    return WeightError(layer, index, original.shape, signal, noise, largest)
 
 
 def blocks(one: Tensor, other: Tensor) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:

@@ -55,5 +55,6 @@ def check_outputs(found: Comparison, quality: float) -> None:
     """VerificationError if outputs were compared and are far worse than the quality (in dB) that was asked for."""
     if found.snr is not None and found.snr < quality - SLACK:
         raise VerificationError(
-            f"the outputs have {decibel(found.snr)} of signal to noise, and {quality:g} dB were asked for"
+            f"the outputs have {decibel(found.snr)} of signal to noise, and {quality:g} dB were asked for: "
+            "try a higher --quality"
         )

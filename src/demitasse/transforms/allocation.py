@@ -20,6 +20,9 @@ Allocation = Literal["sensitivity", "uniform"]
 NOISE = 0.55
 """Mean squared error of the trellis quantiser with its λ, in squared steps, where most weights are not zero."""
 
+TRUST = 0.25
+"""How far steps follow costs, between 0 (one absolute step) and 1."""
+
 MARGIN = 0.0
 """Decibels by which the prediction is too good on the average of real networks, measured through OpenCV."""
 
@@ -55,7 +58,8 @@ def allocated(tensors: Mapping[str, Weighed], quality: float, allocation: Alloca
     """Steps for these tensors, for outputs with a signal-to-noise ratio of about ``quality`` dB."""
     known = with_costs(tensors)
     typical = geometric_mean([(t.size, t.cost) for t in known.values()]) or 1.0
-    costs = {key: (tensor.cost or typical) if allocation == "sensitivity" else typical for key, tensor in known.items()}
+    share = TRUST if allocation == "sensitivity" else 0.0
+    costs = {key: typical * ((tensor.cost or typical) / typical) ** share for key, tensor in known.items()}
     wanted = 10 ** (-(quality + MARGIN) / 10)
     low, high = -60.0, 60.0
     for _ in range(64):

@@ -140,6 +140,7 @@ class Request:
         stored = files.load(path)
         if not identical(planned, stored):
             raise VerificationError(f"{self.output}: other weights were read than were written")
+        del planned  # As large as the network: nothing needs it any more.
         shown = Shown(self.images, self.mean, self.scale)
         original = Subject(net, given.prototxt, given.caffemodel)
         found = compare(original, stored, images=shown, run=self.run, threads=self.threads or 0)

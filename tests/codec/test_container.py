@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import struct
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,18 @@ def test_bytes_do_not_depend_on_threads(tmp_path: Path, monkeypatch: pytest.Monk
         codec.write(tmp_path / "a.demi", TEXT, layers, threads=threads)
         files.append((tmp_path / "a.demi").read_bytes())
     assert files[0] == files[1] == files[2]
+
+
+def test_many_threads_may_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in Kind:
+        monkeypatch.setitem(blocks.ELEMENTS, kind, 500)
+    given_ = [make(20, 30 + i, seed=i) for i in range(20) for make in (dense, levels, clustered)]
+    codec.write(tmp_path / "a.demi", TEXT, [("conv1", given_)])
+    with codec.open(tmp_path / "a.demi", threads=3) as reader, ThreadPoolExecutor(8) as pool:
+        ((_, stored),) = reader.layers
+        order = list(range(60)) * 3
+        for number, array in zip(order, pool.map(lambda n: stored[n].array(), order), strict=True):
+            assert array.tobytes() == given_[number].array().tobytes()
 
 
 def test_a_stored_tensor_is_stored_again_as_it_was(tmp_path: Path) -> None:

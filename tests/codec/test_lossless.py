@@ -1,6 +1,7 @@
 import contextlib
 import hashlib
 import lzma
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from demitasse.caffe.read import read_net
 from demitasse.codec import lossless
 from demitasse.errors import ContainerError
 
@@ -165,6 +167,18 @@ def test_few_distinct_values_are_found() -> None:
     assert lossless.from_keys(keys)[lossless.positions(values, keys)].tobytes() == values.tobytes()
     assert lossless.distinct(weights()) is None
     assert lossless.distinct(np.zeros((0, 4), "<f4")) is None
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("name", ["fsrcnn_x3", "mtcnn_det1", "resnet20_cifar10", "vanface_landmark"])
+def test_real_weights_are_smaller_than_xz_makes_them(name: str, zoo: Path) -> None:
+    folder = zoo / "models" / name
+    net = read_net(folder / "deploy.prototxt", folder / f"{name}.caffemodel")
+    matrices = [t.array().reshape(t.shape[0], -1) for layer in net.layers for t in layer.tensors]
+    raw = b"".join(matrix.tobytes() for matrix in matrices)
+    packed = round_trip(matrices)
+    assert len(packed) < 0.93 * len(lzma.compress(raw, preset=9))
+    assert len(packed) < 0.85 * len(raw)
 
 
 def test_the_format_has_not_changed() -> None:

@@ -3,9 +3,9 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "demitasse/quantizer.hpp"
 #include "levels_mixing.hpp"
 #include "levels_tables.hpp"
-#include "demitasse/trellis.hpp"
 
 namespace demitasse {
 
@@ -16,25 +16,6 @@ constexpr std::size_t mixing_size = 3000000;
 
 LevelCoder choose_coder(const std::vector<LevelTensor> &tensors) {
     return tensors.size() != 1 || tensors[0].layout.size() <= mixing_size ? LevelCoder::mixing : LevelCoder::tables;
-}
-
-void reconstruct(const std::int32_t *levels, const Layout &layout, const Reconstruction &how, float *out) {
-    const std::size_t columns = layout.columns();
-    for (std::size_t r = 0, i = 0; r < layout.rows; ++r) {
-        const float step = how.steps[how.step_per_row ? r : 0];
-        int state = 0;
-        for (std::size_t c = 0; c < columns; ++c, ++i) {
-            const std::int32_t magnitude = std::abs(levels[i]);
-            if (magnitude == 0) {
-                out[i] = 0;
-            } else {
-                const std::int32_t index = layout.trellis ? 2 * magnitude - trellis_quantiser(state) : magnitude;
-                const float value = (float(index) - (magnitude <= 3 ? how.shifts[magnitude - 1] : 0.0f)) * step;
-                out[i] = levels[i] < 0 ? -value : value;
-            }
-            if (layout.trellis) state = trellis_next(state, levels[i]);
-        }
-    }
 }
 
 }  // namespace
@@ -74,7 +55,7 @@ void decode(const std::uint8_t *data, std::size_t size, const std::vector<Layout
     for (const Layout &layout : layouts) own.emplace_back(layout.size());
     for (std::vector<std::int32_t> &tensor : own) pointers.push_back(tensor.data());
     decode_mixing(data + 1, size - 1, layouts, pointers);
-    for (std::size_t i = 0; i < layouts.size(); ++i) reconstruct(pointers[i], layouts[i], how[i], weights[i]);
+    for (std::size_t i = 0; i < layouts.size(); ++i) dequantize(pointers[i], layouts[i].rows, layouts[i].columns(), layouts[i].trellis, how[i], weights[i]);
 }
 
 DecodeBand path_named(const char *name) {

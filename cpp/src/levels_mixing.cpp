@@ -260,7 +260,7 @@ class Walk {
     std::vector<std::int32_t> mean_;     // running mean magnitude of each column, 1/256 level, one cell of margin
     std::vector<std::int32_t> product_;
     std::vector<Line> lines_;            // this row and the two above, in turn; the guess
-    std::uint32_t distance_[references_most] = {1, 1, 1, 1};
+    std::uint32_t distance_[references_most] = {1, 1, 1, 1, 1, 1, 1, 1};
     std::int32_t tensor_mean_ = 16;      // 1/16 level
 };
 

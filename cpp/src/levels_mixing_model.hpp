@@ -10,6 +10,7 @@
 
 #include "demitasse/binary_coder.hpp"
 #include "demitasse/logistic.hpp"
+#include "levels_reference.hpp"
 
 namespace demitasse {
 
@@ -77,7 +78,7 @@ struct Predictor {
         const Eight &low = eight(feature), &high = eight(feature + 8);
         const Eight squares = low * low + high * high;
         const std::int32_t norm = 256 + sum(squares);
-        const std::int32_t gain = std::int32_t(std::clamp<std::int64_t>((std::int64_t(error) * rate << 12) / norm, -(1 << 17), 1 << 17));
+        const std::int32_t gain = std::int32_t(std::clamp<std::int64_t>(std::int64_t(error) * rate * 4096 / norm, -(1 << 17), 1 << 17));
         Eight &first = eight(weight), &second = eight(weight + 8);
         first += (low * gain + (1 << 11)) >> 12;
         second += (high * gain + (1 << 11)) >> 12;
@@ -105,7 +106,7 @@ class MixingModel {
   public:
     Predictor expected[places];
     Predictor lean[places];
-    AdaptiveBit reference_any[8], reference_same[8], slope_sign, slope[32];
+    AdaptiveBit reference_any[references_most], reference_same[references_most], slope_sign, slope[slope_limit];
 
     template <class Coder>
     std::int32_t code_level(Coder &coder, const Surroundings &around, std::int32_t level) {

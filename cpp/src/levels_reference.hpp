@@ -17,7 +17,7 @@ struct RowReference {
 };
 
 constexpr std::uint32_t reference_window = 256;
-constexpr int references_most = 4;
+constexpr int references_most = 8;
 constexpr int slope_limit = 16;
 
 class RowReferences {

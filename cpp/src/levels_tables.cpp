@@ -176,7 +176,7 @@ struct LaneEncoder {
     // Everything backwards: rANS is a stack.
     void put_tensor(const std::vector<Symbol> &symbols, const Layout &layout, const std::vector<StartTable> &starts) {
         const std::size_t columns = layout.columns(), bands = (layout.rows + lanes - 1) / lanes;
-        for (std::size_t band = bands; band-- > 0;) {
+        for (std::size_t band = symbols.empty() ? 0 : bands; band-- > 0;) {
             const int rows = int(std::min<std::size_t>(lanes, layout.rows - band * lanes));
             for (std::size_t c = columns; c-- > 0;) {
                 const Symbol *at = &symbols[band * lanes * columns + c * std::size_t(rows)];
@@ -308,6 +308,10 @@ void encode_tables(const std::vector<LevelTensor> &tensors, std::vector<std::uin
     int quantisers = 1;
     for (const LevelTensor &tensor : tensors) {
         const Layout &layout = tensor.layout;
+        if (layout.size() == 0) {
+            symbols.emplace_back();
+            continue;
+        }
         if (layout.trellis) quantisers = 2;
         Side side{Combinations(1), find_scales(tensor.levels, layout)};
         side.combinations = fit_combinations(tensor.levels, layout, side.scales);
@@ -351,18 +355,24 @@ void decode_tables(const std::uint8_t *data, std::size_t size, const std::vector
     std::vector<Side> sides;
     int quantisers = 1;
     for (const Layout &layout : layouts) {
+        if (layout.size() == 0) {
+            sides.emplace_back();
+            continue;
+        }
         if (layout.trellis) quantisers = 2;
         side_coder.run(sides.emplace_back(Side{Combinations(1), std::vector<std::uint8_t>(layout.rows)}), layout);
         if (coder.overrun()) throw LevelsError("the stream ends before its levels do");
     }
     const LaneTables tables = make_lane_tables(read_tables(coder, quantisers));
     LaneDecoder decoder(data + 4 + head, data + size, tables, coder);
-    for (std::size_t i = 0; i < layouts.size(); ++i) decoder.run(layouts[i], sides[i], outputs[i]);
+    for (std::size_t i = 0; i < layouts.size(); ++i)
+        if (layouts[i].size() > 0) decoder.run(layouts[i], sides[i], outputs[i]);
     decoder.finish();
 }
 
 LevelCosts level_costs(const std::int32_t *levels, const Layout &layout) {
     LevelCosts out;
+    if (layout.size() == 0) return out;
     const int quantisers = layout.trellis ? 2 : 1;
     Side side{Combinations(1), find_scales(levels, layout)};
     side.combinations = fit_combinations(levels, layout, side.scales);

@@ -155,12 +155,8 @@ def decode_block(block: Block, data: bytes, targets: Sequence[Target], *, floats
 
 def _layout(piece: Piece, entry: Entry) -> levels.Layout:
     rows = piece.stop - piece.start
-    shape = entry.shape
-    if entry.kind is not Kind.LEVELS:
-        while len(shape) > 1 and shape[0] == 1:
-            shape = shape[1:]
-    if len(shape) > 1:
-        return levels.Layout.of((rows, *shape[1:]), entry.trellis)
+    if len(entry.axes) > 1:
+        return levels.Layout.of((rows, *entry.axes[1:]), entry.trellis)
     if entry.trellis or entry.steps > 1:
         return levels.Layout(rows, trellis=entry.trellis)
     return levels.Layout(1, rows)
@@ -179,7 +175,7 @@ def zero_position(codebook: Array) -> int:
 
 def _kernel(entry: Entry) -> int:
     """How many columns each input channel has: height times width of a convolution's kernel."""
-    return max(math.prod(entry.shape[2:]), 1) if len(entry.shape) > 2 else 1
+    return max(math.prod(entry.axes[2:]), 1)
 
 
 def _positions(part: Array, codebook: Array) -> Array:

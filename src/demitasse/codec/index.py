@@ -70,12 +70,16 @@ class Entry:
 
     @property
     def matrix(self) -> tuple[int, int]:
-        """Rows and columns: the first axis that is longer than one (of levels: the first axis), and all after it."""
+        """Rows and columns: the first of the `axes`, and all after it."""
+        return (self.axes[0] if self.axes else 1), math.prod(self.axes[1:])
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The shape without the leading ones of Caffe's old blobs; levels have none."""
         shape = self.shape
         while len(shape) > 1 and shape[0] == 1 and self.kind is not Kind.LEVELS:
             shape = shape[1:]
-        rows = shape[0] if shape else 1
-        return rows, math.prod(shape[1:])
+        return shape
 
     @property
     def hidden(self) -> Entry | None:

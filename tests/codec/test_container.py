@@ -154,6 +154,22 @@ def test_bytes_do_not_depend_on_threads(tmp_path: Path, monkeypatch: pytest.Monk
     assert files[0] == files[1] == files[2]
 
 
+def test_large_networks_use_the_faster_coder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "LARGE", 5000)
+    monkeypatch.setattr(blocks, "ALONE", 900)
+    monkeypatch.setitem(blocks.ELEMENTS, Kind.LEVELS, 2000)
+    sizes = [(8, 10), (40, 30), (9, 9), (3, 4), (100, 50), (64, 3, 3, 3)]
+    layers: Layers = [("conv1", tuple(levels(*size, rows=True, trellis=True) for size in sizes))]
+    codec.write(tmp_path / "a.demi", TEXT, layers)
+    assert_comes_back(tmp_path / "a.demi", layers)
+    with codec.open(tmp_path / "a.demi") as reader:
+        plan = [block for block in reader.blocks.index.blocks if block.kind is Kind.LEVELS]
+        coders = [blocks.levels.Coder((tmp_path / "a.demi").read_bytes()[block.offset]) for block in plan]
+    fast, small = blocks.levels.Coder.TABLES, blocks.levels.Coder.MIXING
+    assert [len(block.pieces) for block in plan] == [1, 1, 2, 1, 1, 1, 1]
+    assert coders == [small, fast, small, fast, fast, fast, fast]
+
+
 def test_many_threads_may_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in Kind:
         monkeypatch.setitem(blocks.ELEMENTS, kind, 500)

@@ -34,6 +34,9 @@ ELEMENTS = {
 }
 """How many elements the writer puts into a block, about; a reader takes any number."""
 
+LARGE, ALONE = 1 << 25, 1 << 18
+"""In networks with more levels than that, tensors with more than that are coded alone, by the faster coder."""
+
 SMALL = 1 << 21
 """Up to so many positions in codebooks, a block uses the coder that is made for them."""
 
@@ -46,19 +49,23 @@ ROWS_TOGETHER = 8
 def plan(entries: Sequence[Entry]) -> Iterator[Block]:
     """The blocks for these tensors, in file order; places and checksums are still to come."""
     for kind, numbers in by_kind(entries):
+        large = kind is Kind.LEVELS and sum(entries[number].size for number in numbers) > LARGE
         together: list[Piece] = []
         size = 0
         for number in numbers:
             rows, columns = entries[number].matrix
-            if together and size + rows * columns > ELEMENTS[kind]:
+            alone = large and rows * columns >= ALONE
+            if together and (alone or size + rows * columns > ELEMENTS[kind]):
                 yield Block(kind, tuple(together), whole=True)
                 together, size = [], 0
-            if rows * columns <= ELEMENTS[kind]:
+            if alone and rows * columns <= ELEMENTS[kind]:
+                yield Block(kind, (Piece(number, 0, rows),), whole=True, fast=True)
+            elif rows * columns <= ELEMENTS[kind]:
                 together.append(Piece(number, 0, rows))
                 size += rows * columns
-                continue
-            for start, stop in _row_ranges(rows, columns, ELEMENTS[kind]):
-                yield Block(kind, (Piece(number, start, stop),), whole=False)
+            else:
+                for start, stop in _row_ranges(rows, columns, ELEMENTS[kind]):
+                    yield Block(kind, (Piece(number, start, stop),), whole=False, fast=alone)
         if together:
             yield Block(kind, tuple(together), whole=True)
 
@@ -87,7 +94,8 @@ def encode_block(block: Block, tensors: Sequence[Coded]) -> bytes:
 def _encode_levels(block: Block, entries: Sequence[Entry], parts: Sequence[Array]) -> bytes:
     layouts = [_layout(piece, entry) for piece, entry in zip(block.pieces, entries, strict=True)]
     try:
-        return levels.encode([levels.LevelTensor(part, layout) for part, layout in zip(parts, layouts, strict=True)])
+        tensors = [levels.LevelTensor(part, layout) for part, layout in zip(parts, layouts, strict=True)]
+        return levels.encode(tensors, coder=levels.Coder.TABLES if block.fast else levels.Coder.AUTOMATIC)
     except ValueError as error:
         raise ContainerError(f"levels cannot be stored: {error}") from None
 

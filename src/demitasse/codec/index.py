@@ -102,11 +102,15 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Whole tensors, or some rows of one, that are coded together. ``offset`` counts from the start of the file."""
+    """Whole tensors, or some rows of one, that are coded together. ``offset`` counts from the start of the file.
+
+    ``fast``: the writer means to use the faster of two coders; a reader sees it in the block.
+    """
 
     kind: Kind
     pieces: tuple[Piece, ...]
     whole: bool
+    fast: bool = False
     offset: int = 0
     nbytes: int = 0
     checksum: int = 0
@@ -242,7 +246,7 @@ def _read_blocks(cursor: Cursor, entries: Sequence[Entry], first: int, last: int
                 at += covered >> 1
             if beyond:
                 raise ContainerError(f"{cursor.what}: a block covers more than there is")
-            blocks.append(Block(kind, pieces, not covered & 1, offset, nbytes, checksum))
+            blocks.append(Block(kind, pieces, not covered & 1, False, offset, nbytes, checksum))
             offset += nbytes
     if len(blocks) != count or offset != last:
         raise ContainerError(f"{cursor.what}: blocks and tensors do not agree")

@@ -8,6 +8,8 @@
 #include "demitasse/trellis.hpp"
 #include "quantizer_feedback.hpp"
 #include "quantizer_search.hpp"
+#include "quantizer_statistics.hpp"
+#include "quantizer_survivors.hpp"
 
 namespace demitasse {
 
@@ -73,6 +75,31 @@ void search(const QuantizerInput &input, float lambda, const LevelCosts &costs, 
     }
 }
 
+// The trellis without feedback. Band by band, as the coder goes: contexts see the bands above as they have become.
+void search_bands(const QuantizerInput &input, float lambda, const LevelCosts &costs, const float (&shifts)[3],
+                  Statistics &statistics, std::int32_t *levels) {
+    const std::size_t columns = input.layout.columns();
+    float least_column = 1;
+    if (input.column_importance) least_column = *std::min_element(input.column_importance, input.column_importance + columns);
+    Cells cells(columns);
+    BandWalk walk = statistics.walk();
+    SurvivorSearch survivors(input.layout, walk);
+    const CandidateTable table(costs, shifts, lambda);
+    for (std::size_t band = 0; band < statistics.bands(); ++band) {
+        statistics.begin(walk, band);
+        for (std::size_t lane = 0; lane < statistics.rows_of(band); ++lane) {
+            const Row row = row_of(input, band * lanes + lane);
+            if (row.importance == 0 || all_zero(row.weights, columns)) {
+                std::fill_n(levels + row.start, columns, 0);
+                continue;
+            }
+            cells.fill(row.weights, columns, row.step, lambda > dear_bit * row.importance * least_column);
+            survivors.run(table, {cells, nullptr, row.importance, input.column_importance, columns}, int(lane), levels + row.start);
+        }
+        statistics.end(walk, band, levels);
+    }
+}
+
 // Calls at(row, column, level, quantiser, index of the magnitude) for every weight.
 template <class At>
 void each_level(const QuantizerInput &input, const std::int32_t *levels, At at) {
@@ -127,6 +154,18 @@ Quantized quantize(const QuantizerInput &input, const QuantizerOptions &options,
     Quantized out;
     float shifts[3] = {0, 0, 0};
     round_plainly(input, options.lambda, levels);
+    if (input.layout.trellis && !input.feedback) {
+        Statistics statistics(levels, input.layout);
+        for (int round = 0; round < options.rounds; ++round) {
+            const LevelCosts costs = statistics.costs();
+            statistics.restart(levels, round == 1);
+            search_bands(input, options.lambda, costs, shifts, statistics, levels);
+            find_centroids(input, levels, out);
+            for (int i = 0; i < 3; ++i) shifts[i] = out.shift(i + 1);
+        }
+        if (measured) measure(input, levels, shifts, out);
+        return out;
+    }
     for (int round = 0; round < options.rounds; ++round) {
         search(input, options.lambda, level_costs(levels, input.layout), shifts, levels, out);
         if (!input.feedback) find_centroids(input, levels, out);

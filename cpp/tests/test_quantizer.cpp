@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "../src/quantizer_search.hpp"
+#include "../src/quantizer_survivors.hpp"
 #include "demitasse/quantizer.hpp"
 #include "demitasse/trellis.hpp"
 
@@ -130,6 +131,85 @@ void cells_and_far_candidates_agree(unsigned seed) {
     expect(from.cost(far) <= from.cost(near) + 300.0 / double(cost_unit), "more candidates cost more", seed);
 }
 
+// A band of eight rows, with neighbours that matter.
+struct Band {
+    Layout layout;
+    BandWalk walk;
+    std::vector<std::uint8_t> scales = std::vector<std::uint8_t>(lanes, 25);
+
+    Band(Layout of, unsigned seed) : layout(of), walk(of, draw(of, seed)) { walk.begin(scales.data()); }
+
+    static Combinations draw(const Layout &layout, unsigned seed) {
+        std::mt19937 random(seed);
+        Combinations out(layout.kernel());
+        for (Combination &combination : out) {
+            for (std::int32_t &weight : combination.neighbour) weight = std::int32_t(random() % 2000);
+            for (std::int32_t &weight : combination.lean) weight = std::int32_t(random() % 4000) - 2000;
+            combination.column[2] = 1024;
+        }
+        return out;
+    }
+
+    // With the contexts that the coder will see.
+    double cost(Case from, const std::vector<std::int32_t> &levels) {
+        for (std::size_t c = 0; c < levels.size(); ++c) {
+            BandContexts contexts;
+            walk.contexts(c, contexts);
+            from.costs.context[c] = std::uint16_t(contexts.magnitude_class[0] * 5 + contexts.lean[0] + 2);
+            walk.levels(c)[0] = levels[c];
+        }
+        return from.cost(levels);
+    }
+};
+
+void survivors_paths_agree(unsigned seed) {
+    for (const Layout layout : {Layout{8, 300, 1, 1, true}, Layout{8, 40, 3, 3, true}, Layout{8, 50, 1, 3, true}, Layout{8, 100, 3, 1, true}}) {
+        for (const float spread : {0.3f, 2.0f, 20.0f, 1e5f}) {
+            const Case from = draw_case(seed, layout.columns(), spread);
+            Band band(layout, seed);
+            SurvivorSearch survivors(layout, band.walk);
+            Cells cells(layout.columns());
+            cells.fill(from.weights.data(), layout.columns(), from.step, false);
+            const CandidateTable table(from.costs, from.shifts, from.lambda);
+            const SearchRow row{cells, nullptr, 1, from.column_importance.data(), layout.columns()};
+            std::vector<std::int32_t> plain(layout.columns(), 1), vector(layout.columns(), 1);
+            for (int round = 0; round < 2; ++round) {
+                survivors.run_plain(table, row, 0, plain.data());
+                survivors.run(table, row, 0, vector.data());
+                expect(plain == vector, "the survivors' vector path decides otherwise", seed);
+            }
+        }
+    }
+}
+
+// Costs by context as they are in practice: a level far from the expected magnitude is dear.
+void survivors_see_their_own_contexts() {
+    double stale = 0, fresh = 0;
+    for (unsigned seed = 0; seed < 12; ++seed) {
+        const Layout layout{8, 400, 1, 1, true};
+        Case from = draw_case(seed, layout.columns(), 1.5f);
+        Band band(layout, seed);
+        for (int context = 0; context < LevelCosts::contexts; ++context) {
+            const float expected = std::exp2(float(context / 5 - 32) / 4) + 0.2f;
+            for (int quantiser = 0; quantiser < 2; ++quantiser) {
+                for (int level = -LevelCosts::reach; level <= LevelCosts::reach; ++level)
+                    from.costs.bits[(std::size_t(context) * 2 + std::size_t(quantiser)) * LevelCosts::symbols + std::size_t(level + LevelCosts::reach)] =
+                        std::log2(1 + 2 * expected) + 1.4f * float(std::abs(level)) / expected;
+            }
+        }
+        std::vector<std::int32_t> levels(layout.columns());
+        search(from, false, false, levels);
+        stale += band.cost(from, levels);
+        SurvivorSearch survivors(layout, band.walk);
+        Cells cells(layout.columns());
+        cells.fill(from.weights.data(), layout.columns(), from.step, false);
+        const CandidateTable table(from.costs, from.shifts, from.lambda);
+        survivors.run(table, {cells, nullptr, 1, from.column_importance.data(), layout.columns()}, 0, levels.data());
+        fresh += band.cost(from, levels);
+    }
+    expect(fresh < 0.97 * stale, "contexts on the path are of no use", 0);
+}
+
 void values_are_where_the_search_puts_them(unsigned seed) {
     const Case from = draw_case(seed, 1500, 2.0f);
     std::vector<std::int32_t> levels;
@@ -154,8 +234,10 @@ int main() {
         finds_the_cheapest_path(seed);
         paths_agree(seed);
         cells_and_far_candidates_agree(seed);
+        survivors_paths_agree(seed);
         values_are_where_the_search_puts_them(seed);
     }
+    survivors_see_their_own_contexts();
     if (failures == 0) std::puts("quantizer: all hold");
     return failures != 0;
 }

@@ -83,14 +83,14 @@ def test_without_a_price_on_bits_weights_are_rounded_to_the_nearest() -> None:
 
 
 @pytest.mark.parametrize("shape", [(256, 40, 3, 3), (500, 200), (512, 200, 1, 1), (400, 30, 7)])
-@pytest.mark.parametrize("step", [0.002, 0.01, 0.03])
+@pytest.mark.parametrize("step", [0.002, 0.005, 0.01])
 def test_the_trellis_needs_fewer_bits_for_the_same_error(shape: tuple[int, ...], step: float) -> None:
     weights = laplacian(*shape)
     rounded = quantize(weights, step, trellis=False)
     target = squared_error(weights, rounded) / weights.size / float(weights.var())
     better = quantize(weights, step_for_error(weights, target, sample=weights.size))
-    assert squared_error(weights, better) == pytest.approx(squared_error(weights, rounded), rel=0.01)
-    assert bits(better) < 0.99 * bits(rounded)
+    assert squared_error(weights, better) < 1.03 * squared_error(weights, rounded)
+    assert bits(better) < 0.985 * bits(rounded)
 
 
 @pytest.mark.parametrize("trellis", [False, True])

@@ -1,0 +1,97 @@
+#include "quantizer_statistics.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+#include "demitasse/trellis.hpp"
+#include "levels_split.hpp"
+
+namespace demitasse {
+
+namespace {
+
+// Bits of a level, its sign folded by the lean: of its symbol, of the low bits split off, and of an escape about what
+// the adaptive code spends.
+float level_cost(const std::int32_t *starts, std::int32_t folded, int low_bits) {
+    const int symbol = split_level(folded, low_bits).symbol;
+    const float bits = float(table_bits) - std::log2(float(starts[symbol + 1] - starts[symbol])) + float(low_bits);
+    if (symbol != escape_symbol) return bits;
+    return bits + 2 + 1.5f * std::log2(float(std::abs(folded) - (table_reach << low_bits) + 1));
+}
+
+}  // namespace
+
+Statistics::Statistics(const std::int32_t *levels, const Layout &layout) : layout_(layout), scales_(layout.rows) {
+    restart(levels, true);
+    BandWalk all = walk();
+    for (std::size_t band = 0; band < bands(); ++band) {
+        begin(all, band);
+        end(all, band, levels);
+    }
+}
+
+void Statistics::restart(const std::int32_t *levels, bool fit) {
+    for (std::size_t r = 0; r < layout_.rows; ++r)
+        scales_[r] = std::uint8_t(row_scale(levels + r * layout_.columns(), layout_.columns()));
+    if (fit) combinations_ = fit_combinations(levels, layout_, scales_);
+    counts_ = SymbolCounts();
+}
+
+std::size_t Statistics::rows_of(std::size_t band) const { return std::min<std::size_t>(lanes, layout_.rows - band * lanes); }
+
+void Statistics::begin(BandWalk &walk, std::size_t band) const {
+    std::uint8_t scale[lanes] = {};
+    std::copy_n(&scales_[band * lanes], rows_of(band), scale);
+    walk.begin(scale);
+}
+
+void Statistics::end(BandWalk &walk, std::size_t band, const std::int32_t *levels) {
+    const std::size_t columns = layout_.columns(), rows = rows_of(band);
+    const std::int32_t *row[lanes];
+    int state[lanes] = {};
+    for (std::size_t lane = 0; lane < rows; ++lane) row[lane] = levels + (band * lanes + lane) * columns;
+    BandContexts contexts;
+    for (std::size_t c = 0; c < columns; ++c) {
+        walk.contexts(c, contexts);
+        std::int32_t *seen = walk.levels(c);
+        std::fill_n(seen, lanes, 0);
+        for (std::size_t lane = 0; lane < rows; ++lane) {
+            const std::int32_t level = row[lane][c];
+            seen[lane] = level;
+            const int quantiser = layout_.trellis ? trellis_quantiser(state[lane]) : 0;
+            if (layout_.trellis) state[lane] = trellis_next(state[lane], level);
+            if (scales_[band * lanes + lane] == 0) continue;
+            const int lean = contexts.lean[lane], magnitude_class = contexts.magnitude_class[lane];
+            const Split split = split_level(lean < 0 ? -level : level, split_bits(magnitude_class));
+            ++counts_.row(table_context(quantiser, std::abs(lean), magnitude_class))[split.symbol];
+        }
+    }
+    walk.end();
+}
+
+LevelCosts Statistics::costs() const {
+    const TreeTables tables = fit_tables(counts_, layout_.trellis ? 2 : 1);
+    LevelCosts out;
+    out.bits.resize(std::size_t(LevelCosts::contexts) * 2 * LevelCosts::symbols);
+    out.slope.resize(LevelCosts::contexts);
+    for (int magnitude_class = 0; magnitude_class < classes; ++magnitude_class) {
+        const int low_bits = split_bits(magnitude_class);
+        // Beyond the tables' reach: a Laplacian of the expected magnitude.
+        const float slope = 1 / (0.69314718f * std::max(std::exp2(float(magnitude_class - 32) / 4), 2.0f));
+        for (int lean = -2; lean <= 2; ++lean) {
+            const std::size_t context = std::size_t(magnitude_class * 5 + lean + 2);
+            out.slope[context] = slope;
+            for (int quantiser = 0; quantiser < 2; ++quantiser) {
+                std::int32_t starts[table_symbols + 1];
+                symbol_starts(tables.row(table_context(layout_.trellis ? quantiser : 0, std::abs(lean), magnitude_class)), starts);
+                float *bits = &out.bits[(context * 2 + std::size_t(quantiser)) * LevelCosts::symbols];
+                for (int level = -LevelCosts::reach; level <= LevelCosts::reach; ++level)
+                    bits[level + LevelCosts::reach] = level_cost(starts, lean < 0 ? -level : level, low_bits);
+            }
+        }
+    }
+    return out;
+}
+
+}  // namespace demitasse

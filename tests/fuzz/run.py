@@ -1,9 +1,9 @@
-"""Mutation fuzzing of the three parsers (text, wire, container), and of the decoders behind the container.
+"""Mutation fuzzing of the three parsers (text, wire, container), and of what reads on behind them.
 
     python -m tests.fuzz.run [--inputs 1000000] [--seed 0] [--processes 2]
 
 Every input must be read, or refused with a DemitasseError, within a second and without a large allocation. What fails
-is written to ``build/fuzz`` and named.
+is written to ``build/fuzz`` and named. Each target's share of the inputs is in `tests.fuzz.targets`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import random
 import resource
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,11 @@ from tests.fuzz.targets import Target, targets
 from demitasse.errors import DemitasseError
 
 SECONDS = 1.0
-ADDRESS_SPACE = 3 << 30
-"""Of a process that fuzzes: an input that makes it allocate more than this ends in MemoryError, which is a failure."""
+MEMORY = 256 << 20
+"""An input that makes its process allocate so much more than it has ends in MemoryError, which is a failure."""
+
+TURN = 10_000
+"""Inputs of one process, about."""
 
 
 @dataclass(frozen=True)
@@ -69,37 +73,52 @@ def fuzz(target: Target, inputs: int, seed: int) -> tuple[Outcome, list[Failure]
     return outcome, failures
 
 
-def share(number: int, inputs: int, seed: int) -> tuple[str, Outcome, list[Failure]]:
-    """One parser's turn, in a process whose memory is bounded."""
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+def turn(number: int, inputs: int, seed: int) -> tuple[str, Outcome, list[Failure]]:
+    """One target's turn, in a process whose memory is bounded."""
     target = targets()[number]
+    target.consume(target.seeds[0])
+    bound_memory(MEMORY)
     return target.name, *fuzz(target, inputs, seed)
+
+
+def bound_memory(more: int) -> None:
+    """No more than that above what is in use, where the system tells."""
+    pages = Path("/proc/self/statm")
+    if pages.exists():
+        limit = int(pages.read_text().split()[0]) * resource.getpagesize() + more
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+
+
+def turns(inputs: int, seed: int) -> Iterator[tuple[int, int, int]]:
+    """Number of the target, inputs and seed of every turn: all targets together get at least ``inputs``."""
+    every = targets()
+    whole = sum(target.share for target in every)
+    for number, target in enumerate(every):
+        left = -(-inputs * target.share // whole)
+        parts = -(-left // TURN)
+        for part in range(parts):
+            yield number, -(-left // parts), seed * 1000 + part
 
 
 def main() -> None:
     """Fuzz, print what happened, exit with 1 if anything failed."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inputs", type=int, default=1_000_000, help="for all of them together")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    names = [target.name for target in targets()]
-    rounds = max(options.inputs // (10_000 * len(names)), 1)
-    each = -(-options.inputs // (len(names) * rounds))
     totals: dict[str, Outcome] = {}
     found: list[Failure] = []
     started = time.monotonic()
-    with ProcessPoolExecutor(options.processes) as pool:
-        jobs = [
-            pool.submit(share, n, each, options.seed * rounds + r) for r in range(rounds) for n in range(len(names))
-        ]
-        for job in jobs:
+    with ProcessPoolExecutor(options.processes, max_tasks_per_child=1) as pool:
+        for job in [pool.submit(turn, *each) for each in turns(options.inputs, options.seed)]:
             name, outcome, failures = job.result()
             total = totals.setdefault(name, Outcome())
             total.read += outcome.read
             total.refused += outcome.refused
             total.slowest = max(total.slowest, outcome.slowest)
             found += failures
+    print(f"{sum(total.read + total.refused for total in totals.values())} inputs")
     for name, total in totals.items():
         print(f"{name}: {total.read + total.refused} inputs, {total.refused} refused, slowest {total.slowest:.3f} s")
     folder = Path("build/fuzz")

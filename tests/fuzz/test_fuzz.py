@@ -7,10 +7,10 @@ from tests.fuzz.targets import Target, targets
 
 @pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
 def test_damaged_input_is_read_or_refused_in_one_line(target: Target) -> None:
-    inputs = 500 if target.slow else 3000
+    inputs = max(100, 12 * target.share)
     outcome, failures = fuzz(target, inputs, seed=0)
     assert not failures, [(failure.reason, failure.data[:80]) for failure in failures[:3]]
-    assert outcome.refused > inputs / 10, "the damage does not reach the parser"
+    assert outcome.refused > inputs / 20, "the damage does not reach the parser"
 
 
 @pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)

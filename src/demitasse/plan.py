@@ -32,7 +32,7 @@ QUALITY: Final = 30.0
 OPERATIONS: Final = 3e9
 """Multiply-accumulates of one pass forward over all pictures, about: some seconds."""
 
-PICTURES: Final = (2, 16)
+PICTURES: Final = (2, 32)
 """At least and at most so many."""
 
 SMALLEST_SIDE: Final = 96

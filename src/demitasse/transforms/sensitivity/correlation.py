@@ -26,7 +26,8 @@ POSITIONS = 1024
 """Places of a map that are looked at, at most."""
 
 DAMPING = 0.02
-"""Added to every input's second moment, as a share of the mean one: what generated pictures cannot know."""
+"""Added to every input's second moment, as a share of the mean one: what generated pictures cannot know. Where there
+are few samples, more is added."""
 
 BLOCK = 128
 SOLVED_TOGETHER = 512
@@ -55,25 +56,26 @@ class Band:
         predictions = np.zeros((count, ORDER))
         for start in range(0, count, SOLVED_TOGETHER):
             part = range(start, min(start + SOLVED_TOGETHER, count))
-            predictions[part.start : part.stop] = predicted(moments, part)
+            predictions[part.start : part.stop] = predicted(moments, part, mean * DAMPING)
         out = np.zeros((count, ORDER))
         for d in range(min(ORDER, count - 1)):
             out[: count - 1 - d, d] = predictions[1 + d :, d]
         return np.round(out * 4096).astype(np.float32) / np.float32(4096)
 
 
-def predicted(moments: Wide, inputs: range) -> Wide:
+def predicted(moments: Wide, inputs: range, least: float) -> Wide:
     """Best linear prediction of each of these inputs from those before it: (inputs, `ORDER`), the nearest first.
 
-    Cholesky's algorithm on all at once, element by element: no sum whose order could differ between machines."""
+    ``least``: what stays unpredictable of every input at least. Cholesky's algorithm on all at once, element by element: no sum whose order could
+    differ between machines."""
     first = np.arange(inputs.start, inputs.stop)
     back = np.arange(ORDER + 1)
     index = first[:, None] - back[None, ::-1]  # the inputs before, then the input itself
     low = np.minimum(index[:, :, None], index[:, None, :])
     apart = np.abs(index[:, :, None] - index[:, None, :])
-    matrix = np.where(low >= 0, moments[np.maximum(low, 0), apart], np.where(apart == 0, 1.0, 0.0))
+    matrix = np.where(low >= 0, moments[np.maximum(low, 0), apart], np.where(apart == 0, least, 0.0))
     for p in range(ORDER):
-        root = np.sqrt(np.maximum(matrix[:, p, p], 1e-300))
+        root = np.sqrt(np.maximum(matrix[:, p, p], least))
         matrix[:, p, p] = root
         column = matrix[:, p + 1 :, p] / root[:, None]
         matrix[:, p + 1 :, p] = column

@@ -272,14 +272,15 @@ __attribute__((target("avx2,bmi,bmi2,lzcnt"), flatten)) void run_avx2(SomeWalk &
 }
 
 template <class SomeWalk>
-void run(SomeWalk walk) {
-    static const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
-    if (avx2) run_avx2(walk);
+void run(SomeWalk walk, bool vectors) {
+    static const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+                             __builtin_cpu_supports("lzcnt");
+    if (avx2 && vectors) run_avx2(walk);
     else walk.run();
 }
 #else
 template <class SomeWalk>
-void run(SomeWalk walk) {
+void run(SomeWalk walk, bool) {
     walk.run();
 }
 #endif
@@ -291,18 +292,18 @@ void encode_mixing(const std::vector<LevelTensor> &tensors, std::vector<std::uin
     BinaryEncoder coder(out);
     for (const LevelTensor &tensor : tensors) {
         if (tensor.layout.size() == 0) continue;
-        run(Walk<BinaryEncoder, false>(coder, *model, tensor.layout, const_cast<std::int32_t *>(tensor.levels)));
+        run(Walk<BinaryEncoder, false>(coder, *model, tensor.layout, const_cast<std::int32_t *>(tensor.levels)), true);
     }
     coder.finish();
 }
 
 void decode_mixing(const std::uint8_t *data, std::size_t size, const std::vector<Layout> &layouts,
-                   const std::vector<std::int32_t *> &outputs) {
+                   const std::vector<std::int32_t *> &outputs, bool vectors) {
     const auto model = std::make_unique<MixingModel>();
     BinaryDecoder coder(data, size);
     for (std::size_t i = 0; i < layouts.size(); ++i) {
         if (layouts[i].size() == 0) continue;
-        run(Walk<BinaryDecoder, true>(coder, *model, layouts[i], outputs[i]));
+        run(Walk<BinaryDecoder, true>(coder, *model, layouts[i], outputs[i]), vectors);
         if (coder.overrun()) throw LevelsError("the stream ends before its levels do");
     }
 }

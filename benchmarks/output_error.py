@@ -2,7 +2,7 @@
 
     python benchmarks/output_error.py [MODEL ...] [--quality DB] [--allocation uniform]
 
-Outputs are OpenCV's, on the zoo's photos (digits for LeNet, CIFAR-10 for its networks). The error is that of the logits,
+Outputs are OpenCV's, on the zoo's photos (digits for LeNet, CIFAR-10 for its networks). The error is that of logits,
 boxes or pixels, relative to their power, the mean over the network's outputs: 10 log10 of it is the SNR. Ours is the
 whole .demi at a quality, prototxt included. NNCodec's is its bitstream, in its best mode (trellis and RDO), one step
 for all matrices and its own default for vectors, at the step that gives the same error: interpolated, in the logarithm
@@ -126,7 +126,7 @@ def at_error(run: Callable[[float], tuple[int, float]], wanted: float, start: fl
         at = nearest[1] + 1.1 * float(np.clip((math.log(wanted) - nearest[0]) / 2, -1.5, 1.5))
         at += 0.05 if math.log(wanted) > nearest[0] else -0.05
     if not below or not above:
-        raise SystemExit(f"no step of NNCodec's gives an error of {wanted}: {tried}")
+        raise ValueError(f"no step of NNCodec's gives an error of {wanted}: {tried}")
     low, high = max(below), min(above)
     share = (math.log(wanted) - low[0]) / (high[0] - low[0])
     return math.exp((1 - share) * low[2] + share * high[2]), math.exp((1 - share) * low[1] + share * high[1])
@@ -165,6 +165,7 @@ def main() -> None:
     parser.add_argument("--allocation", default="sensitivity")
     options = parser.parse_args()
     chosen = [model for model in corpus() if not options.models or model.name in options.models]
+    chosen.sort(key=lambda model: model.size)
     rows = [row for model in chosen if (row := measured(model, options.quality, options.allocation)) is not None]
     ratios = [row["ratio"] for row in rows]
     summary = {"geometric mean": geometric_mean(ratios), "worst": max(ratios), "best": min(ratios)}

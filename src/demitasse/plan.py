@@ -26,8 +26,11 @@ from demitasse.transforms.sensitivity import Sensitivity, estimate
 
 __all__ = ["QUALITY", "compress", "sensitivity"]
 
-QUALITY: Final = 30.0
-"""Decibels of signal to noise at the outputs, by default: the error is a thirtieth of the signal's amplitude."""
+QUALITY: Final = 38.0
+"""Decibels of signal to noise at the outputs, by default: the error is an eightieth of the signal's amplitude.
+
+At 34 dB the res10 face detector finds the same faces on all photos that were tried; this is 4 dB more.
+"""
 
 OPERATIONS: Final = 3e9
 """Multiply-accumulates of one pass forward over all pictures, about: some seconds."""

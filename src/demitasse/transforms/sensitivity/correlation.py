@@ -29,6 +29,7 @@ DAMPING = 0.02
 """Added to every input's second moment, as a share of the mean one: what generated pictures cannot know. Where there
 are few samples, more is added."""
 
+STRONGEST = 8.0
 BLOCK = 128
 SOLVED_TOGETHER = 512
 CHANNELS_APART = 16
@@ -60,14 +61,18 @@ class Band:
         out = np.zeros((count, ORDER))
         for d in range(min(ORDER, count - 1)):
             out[: count - 1 - d, d] = predictions[1 + d :, d]
+        if not np.isfinite(out).all():  # not the moments of anything
+            return np.zeros(out.shape, np.float32)
+        out = np.clip(out, -STRONGEST, STRONGEST)
         return np.round(out * 4096).astype(np.float32) / np.float32(4096)
 
 
 def predicted(moments: Wide, inputs: range, least: float) -> Wide:
     """Best linear prediction of each of these inputs from those before it: (inputs, `ORDER`), the nearest first.
 
-    ``least``: what stays unpredictable of every input at least. Cholesky's algorithm on all at once, element by element: no sum whose order could
-    differ between machines."""
+    ``least``: what stays unpredictable of every input at least. Cholesky's algorithm on all at once, element by
+    element: no sum whose order could differ between machines.
+    """
     first = np.arange(inputs.start, inputs.stop)
     back = np.arange(ORDER + 1)
     index = first[:, None] - back[None, ::-1]  # the inputs before, then the input itself

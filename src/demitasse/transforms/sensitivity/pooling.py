@@ -161,7 +161,7 @@ def roi_pooling(layer: Layer, inputs: Sequence[Array]) -> Result:
         for (rows, columns), gradient in zip(cells, gradients[0], strict=True):
             for i, j in np.ndindex(height, width):
                 back[0][:, rows[i, 0], columns[0, j]] += exact(gradient)[:, i, j]
-        return back, None
+        return (back,)
 
     return Result((out,), adjoint)
 

@@ -80,7 +80,7 @@ def crop(layer: Layer, inputs: Sequence[Array]) -> Result:
     for i in range(axis, x.ndim):
         offset = offsets[i - axis] if len(offsets) > 1 else offsets[0]
         window[i] = slice(offset, offset + like.shape[i])
-    return windowed(x, tuple(window))
+    return windowed(x, tuple(window), None)
 
 
 def crop_center(layer: Layer, inputs: Sequence[Array]) -> Result:
@@ -94,13 +94,13 @@ def crop_center(layer: Layer, inputs: Sequence[Array]) -> Result:
     return windowed(x, tuple(window))
 
 
-def windowed(x: Array, window: tuple[slice, ...]) -> Result:
-    """A part of an array."""
+def windowed(x: Array, window: tuple[slice, ...], *others: None) -> Result:
+    """A part of an array; ``others``: the gradients of inputs that only gave the size."""
 
     def adjoint(gradients: Sequence[Array]) -> Sequence[Values | None]:
         whole = np.zeros(x.shape)
         whole[window] = gradients[0]
-        return whole, None
+        return whole, *others
 
     return Result((x[window],), adjoint)
 

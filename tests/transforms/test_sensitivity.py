@@ -1,0 +1,185 @@
+"""The executor is checked by laws: adjoints against differences, costs against perturbations of the weights."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from demitasse.caffe.text import parse
+from demitasse.errors import NetError
+from demitasse.net import Dense, Layer, Net
+from demitasse.transforms.sensitivity import estimate
+from demitasse.transforms.sensitivity.correlation import ORDER, Band, band
+from demitasse.transforms.sensitivity.estimate import Run
+from demitasse.transforms.sensitivity.grid import snapped
+from demitasse.transforms.sensitivity.operators import OPERATORS
+from demitasse.transforms.sensitivity.program import Program
+
+RNG = np.random.default_rng(5)
+
+
+def layer(kind: str, text: str = "", *tensors: Any, inputs: int = 1, outputs: int = 1) -> Layer:
+    names = tuple(f"in{i}" for i in range(inputs)), tuple(f"out{i}" for i in range(outputs))
+    return Layer("l", kind, *names, parse(text), tuple(Dense(np.asarray(t, np.float32)) for t in tensors))
+
+
+def normal(*shape: int) -> np.ndarray:
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+CASES = [
+    (layer("Convolution", "convolution_param { stride: 2 pad: 1 }", normal(6, 4, 3, 3), normal(6)), [(1, 4, 7, 8)]),
+    (layer("Convolution", "convolution_param { group: 2 dilation: 2 }", normal(6, 2, 3, 3)), [(1, 4, 9, 8)]),
+    (layer("Convolution", "convolution_param { pad_h: 2 stride_w: 3 }", normal(5, 3, 3, 1)), [(1, 3, 5, 7)]),
+    (layer("DepthwiseConvolution", "", normal(4, 1, 3, 3)), [(1, 4, 6, 6)]),
+    (layer("Deconvolution", "convolution_param { stride: 2 pad: 1 }", normal(4, 3, 4, 4), normal(3)), [(1, 4, 5, 6)]),
+    (layer("InnerProduct", "", normal(7, 24), normal(7)), [(1, 2, 3, 4)]),
+    (layer("InnerProduct", "inner_product_param { axis: 2 transpose: true }", normal(4, 5)), [(1, 3, 4)]),
+    (layer("BatchNorm", "", normal(4), np.abs(normal(4)) + 0.1, [0.5]), [(1, 4, 5, 5)]),
+    (layer("Scale", "", normal(4), normal(4)), [(1, 4, 5, 5)]),
+    (layer("Scale", "scale_param { axis: 0 }", inputs=2), [(1, 4, 5, 5), (1, 4)]),
+    (layer("Axpy", "", inputs=3), [(1, 4, 1, 1), (1, 4, 5, 5), (1, 4, 5, 5)]),
+    (layer("Bias", "", normal(4)), [(1, 4, 5, 5)]),
+    (layer("PReLU", "", normal(4)), [(1, 4, 5, 5)]),
+    (layer("ReLU", "relu_param { negative_slope: 0.1 }"), [(1, 4, 5)]),
+    *[(layer(kind), [(1, 4, 5)]) for kind in ("AbsVal", "BNLL", "Dropout", "ELU", "Sigmoid", "Swish", "TanH")],
+    (layer("ReLU6"), [(1, 4, 5)]),
+    (layer("Power", "power_param { power: 2 scale: 0.5 shift: 3 }"), [(1, 4, 5)]),
+    (layer("Softmax"), [(1, 5, 2)]),
+    (layer("Eltwise", "eltwise_param { coeff: 1 coeff: -2 }", inputs=2), [(1, 4, 3)] * 2),
+    (layer("Eltwise", "eltwise_param { operation: PROD }", inputs=2), [(1, 4, 3)] * 2),
+    (layer("Eltwise", "eltwise_param { operation: MAX }", inputs=2), [(1, 4, 3)] * 2),
+    (layer("Pooling", "pooling_param { kernel_size: 3 stride: 2 }"), [(1, 3, 8, 7)]),
+    (layer("Pooling", "pooling_param { pool: AVE kernel_size: 3 stride: 2 pad: 1 }"), [(1, 3, 8, 7)]),
+    (layer("Pooling", "pooling_param { pool: AVE global_pooling: true }"), [(1, 3, 8, 7)]),
+    (layer("Reduction", "reduction_param { axis: 1 operation: MEAN }"), [(1, 3, 8)]),
+    (layer("Concat", inputs=2), [(1, 3, 4), (1, 2, 4)]),
+    (layer("Slice", "slice_param { slice_point: 1 slice_point: 3 }", outputs=3), [(1, 5, 4)]),
+    (layer("Split", outputs=2), [(1, 5, 4)]),
+    (layer("Flatten"), [(1, 5, 4)]),
+    (layer("Reshape", "reshape_param { shape { dim: 0 dim: 2 dim: -1 } }"), [(1, 6, 4)]),
+    (layer("Permute", "permute_param { order: 0 order: 2 order: 3 order: 1 }"), [(1, 5, 4, 3)]),
+    (layer("Crop", "crop_param { axis: 2 offset: 1 }", inputs=2), [(1, 2, 6, 6), (1, 2, 4, 3)]),
+    (layer("CropCenter", "crop_center_param { crop_size: 0 crop_size: 0 crop_size: 1 crop_size: 1 }"), [(1, 2, 6, 6)]),
+    (layer("ShuffleChannel", "shuffle_channel_param { group: 2 }"), [(1, 6, 3, 3)]),
+    (layer("ROIPooling", "roi_pooling_param { pooled_h: 2 pooled_w: 2 }"), [(1, 3, 10, 10)]),
+]
+SCALED = {"LRN", "Normalize"}
+"""Their factors are held fixed in the adjoint, which is no derivative then."""
+
+
+def test_every_operator_has_a_case() -> None:
+    covered = {case.type for case, _ in CASES}
+    alike = {"CConvolution", "ConvolutionDepthwise", "CInnerProduct"}
+    assert set(OPERATORS) == covered | alike | SCALED
+
+
+@pytest.mark.parametrize(("which", "shapes"), CASES, ids=lambda value: value.type if isinstance(value, Layer) else "")
+def test_the_adjoint_is_that_of_the_derivative(which: Layer, shapes: list[tuple[int, ...]]) -> None:
+    operator = OPERATORS[which.type]
+    inputs = [snapped(normal(*shape)) for shape in shapes]
+    directions = [normal(*shape).astype(np.float64) for shape in shapes]
+    result = operator(which, inputs)
+    gradients = [snapped(normal(*values.shape)) for values in result.outputs]
+    back = result.adjoint(gradients)
+    step = 5e-4
+    ahead, behind = (
+        operator(which, [x + np.float64(sign * step) * d for x, d in zip(inputs, directions, strict=True)]).outputs
+        for sign in (1, -1)
+    )
+    change = sum(float(np.vdot(g, (a - b) / (2 * step))) for g, a, b in zip(gradients, ahead, behind, strict=True))
+    adjoint = sum(float(np.vdot(b, d)) for b, d in zip(back, directions, strict=True) if b is not None)
+    assert adjoint == pytest.approx(change, rel=0.03, abs=0.03)
+
+
+def small_net(*extra: Layer) -> Net:
+    text = parse("convolution_param { pad: 1 }")
+    layers = [
+        Layer("c1", "Convolution", ("data",), ("c1",), text, (Dense(normal(8, 3, 3, 3) * 0.2), Dense(normal(8)))),
+        Layer("r1", "ReLU", ("c1",), ("c1",)),
+        Layer("c2", "Convolution", ("c1",), ("c2",), text, (Dense(normal(6, 8, 3, 3) * 0.1),)),
+        Layer(
+            "bn",
+            "BatchNorm",
+            ("c2",),
+            ("c2",),
+            parse(""),
+            (Dense(normal(6)), Dense(np.abs(normal(6)) + 0.5), Dense(np.ones(1, np.float32))),
+        ),
+        Layer("fc", "InnerProduct", ("c2",), ("fc",), parse(""), (Dense(normal(4, 6 * 64) * 0.1), Dense(normal(4)))),
+        *extra,
+    ]
+    return Net("small", tuple(layers))
+
+
+def pictures(count: int) -> list[dict[str, np.ndarray]]:
+    return [{"data": np.cumsum(normal(1, 3, 8, 8), axis=3) * 0.3} for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("name", "index"), [("c1", 0), ("c1", 1), ("c2", 0), ("bn", 0), ("bn", 1), ("fc", 0), ("fc", 1)]
+)
+def test_costs_are_what_small_errors_of_the_weights_do(name: str, index: int) -> None:
+    net, shown = small_net(), pictures(12)
+    cost = estimate(net, shown, probes=12).costs[name, index].rows.sum()
+    program = Program.of(net, ("data",))
+    (end,) = program.outputs
+    expected = [Run(program, picture).values[end].astype(float) for picture in shown]
+    power = np.mean([(values**2).sum() for values in expected])
+    noise = []
+    for _ in range(12):
+        changed = [
+            old.with_tensors(
+                Dense(t.array() + 0.01 * normal(*t.shape)) if (old.name, i) == (name, index) else t
+                for i, t in enumerate(old.tensors)
+            )
+            for old in net.layers
+        ]
+        other = Program.of(replace(net, layers=tuple(changed)), ("data",))
+        found = [Run(other, picture).values[end] for picture in shown]
+        noise.append(np.mean([((a - b) ** 2).sum() for a, b in zip(expected, found, strict=True)]) / power)
+    assert np.mean(noise) == pytest.approx(cost * 1e-4, rel=0.35)
+
+
+def test_the_estimate_does_not_depend_on_the_order_of_sums() -> None:
+    """Exact arithmetic: a product whose terms are added in another order gives the same bits."""
+    a, b = snapped(normal(40, 4000)), snapped(normal(4000, 30), 16)
+    order = RNG.permutation(4000)
+    straight = a.astype(np.float64) @ b.astype(np.float64)
+    assert np.array_equal(straight, a[:, order].astype(np.float64) @ b[order].astype(np.float64))
+
+
+def test_an_unknown_layer_ends_the_estimate_and_is_named() -> None:
+    after = Layer("after", "InnerProduct", ("odd",), ("after",), parse(""), (Dense(normal(3, 4)),))
+    net = small_net(Layer("odd", "NobodyKnows", ("fc",), ("odd",)), after)
+    found = estimate(net, pictures(2))
+    assert ("fc", 0) in found.costs
+    assert ("after", 0) not in found.costs
+    assert set(found.unknown) == {"odd", "after"}
+
+
+def test_a_softmax_at_the_end_is_left_out() -> None:
+    plain, shown = small_net(), pictures(2)
+    soft = replace(plain, layers=(*plain.layers, Layer("prob", "Softmax", ("fc",), ("prob",))))
+    assert np.array_equal(estimate(plain, shown).costs["c1", 0].rows, estimate(soft, shown).costs["c1", 0].rows)
+
+
+def test_shapes_that_do_not_fit_are_an_error_that_names_the_layer() -> None:
+    with pytest.raises(NetError, match="fc"):
+        estimate(small_net(), [{"data": normal(1, 3, 9, 9)}])
+
+
+def test_feedback_predicts_what_goes_together() -> None:
+    """A first-order autoregression: the neighbour before counts, by its correlation, and no other."""
+    samples = normal(200, 20_000)
+    for i in range(1, 200):
+        samples[i] = 0.8 * samples[i - 1] + 0.6 * samples[i]
+    feedback = band(snapped(samples)).feedback()
+    assert feedback.shape == (200, ORDER)
+    assert np.mean(feedback[50:150, 0]) == pytest.approx(0.78, abs=0.04)
+    assert np.abs(np.mean(feedback[50:150, 2:], axis=0)).max() < 0.05
+
+
+def test_feedback_of_nothing_is_nothing() -> None:
+    assert not Band(np.zeros((5, ORDER + 1)), 10).feedback().any()

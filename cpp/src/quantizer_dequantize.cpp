@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <cstdlib>
+#include <cstdint>
 
 #include "demitasse/quantizer.hpp"
 #include "demitasse/trellis.hpp"
@@ -29,13 +29,14 @@ int find_quantisers(const std::int32_t *levels, std::size_t count, int state, st
     return state;
 }
 
-void reconstruct(const std::int32_t *levels, const std::int32_t *quantisers, std::size_t count, int scale, float step,
+void reconstruct(const std::int32_t *levels, const std::int32_t *quantisers, std::size_t count, std::uint32_t scale, float step,
                  const float (&shifts)[3], float *out) {
     const float first = shifts[0], second = shifts[1], third = shifts[2];
     for (std::size_t i = 0; i < count; ++i) {
-        const std::int32_t magnitude = std::abs(levels[i]);
+        const auto bits = std::uint32_t(levels[i]);  // unsigned, so that every int32 has a magnitude
+        const std::uint32_t magnitude = levels[i] < 0 ? 0u - bits : bits;
         const float shift = magnitude == 1 ? first : magnitude == 2 ? second : magnitude == 3 ? third : 0.0f;
-        const float value = (float(scale * magnitude - quantisers[i]) - shift) * step;
+        const float value = (float(std::int32_t(scale * magnitude - std::uint32_t(quantisers[i]))) - shift) * step;
         out[i] = magnitude == 0 ? 0.0f : levels[i] < 0 ? -value : value;
     }
 }
@@ -51,7 +52,7 @@ void dequantize(const std::int32_t *levels, std::size_t rows, std::size_t column
         for (std::size_t from = 0; from < columns; from += stretch) {
             const std::size_t count = std::min(stretch, columns - from);
             if (trellis) state = find_quantisers(levels, count, state, quantisers);
-            reconstruct(levels, quantisers, count, trellis ? 2 : 1, step, reconstruction.shifts, out);
+            reconstruct(levels, quantisers, count, trellis ? 2u : 1u, step, reconstruction.shifts, out);
             levels += count;
             out += count;
         }

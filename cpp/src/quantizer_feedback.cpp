@@ -54,7 +54,7 @@ FeedbackSearch::FeedbackSearch(std::size_t columns, const float *coefficients, s
     : columns_(columns), order_(order), coefficients_(coefficients), now_(trellis_states * (order + 1)),
       next_(trellis_states * (order + 1)), marks_(columns * trellis_states) {}
 
-FeedbackSearch::Choice FeedbackSearch::best(const Candidates &from, int quantiser, int parity, float original) const {
+FeedbackSearch::Choice FeedbackSearch::best(const Candidates &from, int quantiser, int parity) const {
     Choice out{};
     out.cost = 2 * unreachable;
     for (int i = 2 * quantiser + parity; i < candidates; i += subsets) {
@@ -65,7 +65,7 @@ FeedbackSearch::Choice FeedbackSearch::best(const Candidates &from, int quantise
         out.distortion = distortion;
         out.level = from.levels->level[i];
         const float value = from.target < 0 ? -from.points[i] : from.points[i];
-        out.error = original - value;
+        out.error = from.target - value;
     }
     out.target = from.target;
     return out;
@@ -84,9 +84,9 @@ void FeedbackSearch::run(const CandidateTable &table, const SearchRow &row, floa
         Choice choices[trellis_states][2];
         for (int state = 0; state < trellis_states; ++state) {
             if (cost[state] >= unreachable) continue;
-            const float target = original == 0 ? 0.0f : original + now_[std::size_t(state) * width];
+            const float target = original + now_[std::size_t(state) * width];
             const Candidates from(table, row.contexts[c], target, original == 0, row.all_far, importance);
-            for (int parity = 0; parity < 2; ++parity) choices[state][parity] = best(from, trellis_quantiser(state), parity, original);
+            for (int parity = 0; parity < 2; ++parity) choices[state][parity] = best(from, trellis_quantiser(state), parity);
         }
         float next_cost[trellis_states];
         const float *coefficients = coefficients_ + c * order_;

@@ -1,9 +1,9 @@
 // The trellis search with feedback: the error of a weight is made good in the weights that follow it.
 //
 // What a layer reads is correlated: neighbouring pixels, channels that are all positive. So errors of neighbouring
-// weights can cancel at the layer's output, and the search looks for those that do. The target of a weight is the
-// weight plus a linear prediction from the errors before it (LDLQ: Chee et al., QuIP, 2023; GPTQ is the same). Every
-// survivor of Viterbi's algorithm has a past of its own, hence errors and targets of its own.
+// weights can cancel at the layer's output, and the search looks for those that do. The distance of a weight from its
+// target is handed on to the targets that follow, as far as their inputs can stand for its own (GPTQ: Frantar et al.,
+// 2023). An exact zero stays zero and hands on all that it was handed. Every survivor of Viterbi's algorithm has a past of its own, hence errors and targets of its own.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ class FeedbackSearch {
     };
     struct Candidates;
 
-    Choice best(const Candidates &from, int quantiser, int parity, float original) const;
+    Choice best(const Candidates &from, int quantiser, int parity) const;
 
     struct Mark {
         std::int32_t level;

@@ -1,9 +1,9 @@
 """How what a layer reads goes together, and the feedback that follows from it.
 
-The error of an output is the sum over a row of weight error × input. Where neighbouring inputs go together, a later
-weight can make good what an earlier one got wrong: the best it can aim for is its own value plus the linear prediction
-of its input from the ones before it, applied to their errors (LDLQ in QuIP, Chee et al., 2023; GPTQ, Frantar et al.,
-2023, is the same). Here only the ``order`` inputs before count, so that all it takes is a band of second moments.
+The error of an output is the sum over a row of weight error × input. Where neighbouring inputs go together, later
+weights can make good what an earlier one got wrong, as far as their inputs predict its own: its error times the
+coefficients of that prediction is added to what they aim for (GPTQ, Frantar et al., 2023). Here only the ``order``
+inputs after it count, so that all it takes is a band of second moments.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from demitasse.transforms.sensitivity.operators import KERNELS, MATRICES, geomet
 __all__ = ["ORDER", "Band", "band_of"]
 
 ORDER = 32
-"""Inputs that a prediction looks back on: three and a half channels of a 3 × 3 kernel."""
+"""Inputs that a prediction looks at: three and a half channels of a 3 × 3 kernel."""
 
 POSITIONS = 1024
 """Places of a map that are looked at, at most."""
@@ -54,13 +54,10 @@ class Band:
             return np.zeros((count, ORDER), np.float32)
         moments = self.moments.copy()
         moments[:, 0] += mean * (DAMPING + ORDER / self.samples)
-        predictions = np.zeros((count, ORDER))
+        out = np.zeros((count, ORDER))
         for start in range(0, count, SOLVED_TOGETHER):
             part = range(start, min(start + SOLVED_TOGETHER, count))
-            predictions[part.start : part.stop] = predicted(moments, part, mean * DAMPING)
-        out = np.zeros((count, ORDER))
-        for d in range(min(ORDER, count - 1)):
-            out[: count - 1 - d, d] = predictions[1 + d :, d]
+            out[part.start : part.stop] = predicted(moments, part, mean * DAMPING)
         if not np.isfinite(out).all():  # not the moments of anything
             return np.zeros(out.shape, np.float32)
         out = np.clip(out, -STRONGEST, STRONGEST)
@@ -68,17 +65,18 @@ class Band:
 
 
 def predicted(moments: Wide, inputs: range, least: float) -> Wide:
-    """Best linear prediction of each of these inputs from those before it: (inputs, `ORDER`), the nearest first.
+    """Best linear prediction of each of these inputs from those after it: (inputs, `ORDER`), the nearest first.
 
     ``least``: what stays unpredictable of every input at least. Cholesky's algorithm on all at once, element by
     element: no sum whose order could differ between machines.
     """
     first = np.arange(inputs.start, inputs.stop)
     back = np.arange(ORDER + 1)
-    index = first[:, None] - back[None, ::-1]  # the inputs before, then the input itself
+    index = first[:, None] + back[None, ::-1]  # the inputs after, the nearest last, then the input itself
+    inside = np.maximum(index[:, :, None], index[:, None, :]) < len(moments)
     low = np.minimum(index[:, :, None], index[:, None, :])
     apart = np.abs(index[:, :, None] - index[:, None, :])
-    matrix = np.where(low >= 0, moments[np.maximum(low, 0), apart], np.where(apart == 0, least, 0.0))
+    matrix = np.where(inside, moments[np.minimum(low, len(moments) - 1), apart], np.where(apart == 0, least, 0.0))
     for p in range(ORDER):
         root = np.sqrt(np.maximum(matrix[:, p, p], least))
         matrix[:, p, p] = root

@@ -18,6 +18,10 @@ namespace {
 // Where a bit costs more than this many squared steps, levels far below a weight come into question.
 constexpr float dear_bit = 1;
 
+// The first rounds, in which the statistics find their way, are over a sample of bands of a big tensor.
+constexpr std::size_t sample_size = 1 << 19;
+constexpr int full_rounds = 2;
+
 constexpr float shift_unit = 1.0f / 256;
 
 struct Row {
@@ -76,8 +80,9 @@ void search(const QuantizerInput &input, float lambda, const LevelCosts &costs, 
 }
 
 // The trellis without feedback. Band by band, as the coder goes: contexts see the bands above as they have become.
+// Only every `stride`th band.
 void search_bands(const QuantizerInput &input, float lambda, const LevelCosts &costs, const float (&shifts)[3],
-                  Statistics &statistics, std::int32_t *levels) {
+                  std::size_t stride, Statistics &statistics, std::int32_t *levels) {
     const std::size_t columns = input.layout.columns();
     float least_column = 1;
     if (input.column_importance) least_column = *std::min_element(input.column_importance, input.column_importance + columns);
@@ -85,7 +90,7 @@ void search_bands(const QuantizerInput &input, float lambda, const LevelCosts &c
     BandWalk walk = statistics.walk();
     SurvivorSearch survivors(input.layout, walk);
     const CandidateTable table(costs, shifts, lambda);
-    for (std::size_t band = 0; band < statistics.bands(); ++band) {
+    for (std::size_t band = 0; band < statistics.bands(); band += stride) {
         statistics.begin(walk, band);
         for (std::size_t lane = 0; lane < statistics.rows_of(band); ++lane) {
             const Row row = row_of(input, band * lanes + lane);
@@ -100,10 +105,11 @@ void search_bands(const QuantizerInput &input, float lambda, const LevelCosts &c
     }
 }
 
-// Calls at(row, column, level, quantiser, index of the magnitude) for every weight.
+// Calls at(row, column, level, quantiser, index of the magnitude) for every weight of every `stride`th band.
 template <class At>
-void each_level(const QuantizerInput &input, const std::int32_t *levels, At at) {
+void each_level(const QuantizerInput &input, const std::int32_t *levels, std::size_t stride, At at) {
     for (std::size_t r = 0; r < input.layout.rows; ++r) {
+        if (r / lanes % stride != 0) continue;
         const Row row = row_of(input, r);
         int state = 0;
         for (std::size_t c = 0; c < input.layout.columns(); ++c) {
@@ -115,10 +121,10 @@ void each_level(const QuantizerInput &input, const std::int32_t *levels, At at) 
     }
 }
 
-void find_centroids(const QuantizerInput &input, const std::int32_t *levels, Quantized &out) {
+void find_centroids(const QuantizerInput &input, const std::int32_t *levels, std::size_t stride, Quantized &out) {
     std::fill(out.pull, out.pull + 3, 0.0);
     std::fill(out.weight, out.weight + 3, 0.0);
-    each_level(input, levels, [&](const Row &row, std::size_t c, std::int32_t level, int, std::int32_t index) {
+    each_level(input, levels, stride, [&](const Row &row, std::size_t c, std::int32_t level, int, std::int32_t index) {
         const std::int32_t magnitude = std::abs(level);
         if (magnitude < 1 || magnitude > 3) return;
         const float importance = row.importance * (input.column_importance ? input.column_importance[c] : 1.0f);
@@ -130,7 +136,7 @@ void find_centroids(const QuantizerInput &input, const std::int32_t *levels, Qua
 
 void measure(const QuantizerInput &input, const std::int32_t *levels, const float (&shifts)[3], Quantized &out) {
     const LevelCosts costs = level_costs(levels, input.layout);
-    each_level(input, levels, [&](const Row &row, std::size_t c, std::int32_t level, int quantiser, std::int32_t index) {
+    each_level(input, levels, 1, [&](const Row &row, std::size_t c, std::int32_t level, int quantiser, std::int32_t index) {
         const std::int32_t magnitude = std::abs(level);
         out.bits += double(costs.cost(costs.context[row.start + c], unsigned(quantiser), level));
         if (input.feedback) return;
@@ -139,6 +145,22 @@ void measure(const QuantizerInput &input, const std::int32_t *levels, const floa
         const double error = double(along) - double(point * row.step);
         out.squared_error += error * error * double(row.importance) * double(input.column_importance ? input.column_importance[c] : 1.0f);
     });
+}
+
+// All rounds of the trellis without feedback.
+void quantize_bands(const QuantizerInput &input, const QuantizerOptions &options, float (&shifts)[3], std::int32_t *levels, Quantized &out) {
+    const std::size_t wide = std::max<std::size_t>(input.layout.size() / sample_size, 1);
+    Statistics statistics(levels, input.layout, wide, options.rounds == 1);
+    for (int round = 0; round < options.rounds; ++round) {
+        // After the first search, when levels look much as they will.
+        if (round == 1) statistics = Statistics(levels, input.layout, wide, true);
+        const LevelCosts costs = statistics.costs();
+        statistics.restart(levels);
+        const std::size_t stride = round < options.rounds - full_rounds ? wide : 1;
+        search_bands(input, options.lambda, costs, shifts, stride, statistics, levels);
+        find_centroids(input, levels, stride, out);
+        for (int i = 0; i < 3; ++i) shifts[i] = out.shift(i + 1);
+    }
 }
 
 }  // namespace
@@ -155,20 +177,13 @@ Quantized quantize(const QuantizerInput &input, const QuantizerOptions &options,
     float shifts[3] = {0, 0, 0};
     round_plainly(input, options.lambda, levels);
     if (input.layout.trellis && !input.feedback) {
-        Statistics statistics(levels, input.layout);
-        for (int round = 0; round < options.rounds; ++round) {
-            const LevelCosts costs = statistics.costs();
-            statistics.restart(levels, round == 1);
-            search_bands(input, options.lambda, costs, shifts, statistics, levels);
-            find_centroids(input, levels, out);
-            for (int i = 0; i < 3; ++i) shifts[i] = out.shift(i + 1);
-        }
+        quantize_bands(input, options, shifts, levels, out);
         if (measured) measure(input, levels, shifts, out);
         return out;
     }
     for (int round = 0; round < options.rounds; ++round) {
         search(input, options.lambda, level_costs(levels, input.layout), shifts, levels, out);
-        if (!input.feedback) find_centroids(input, levels, out);
+        if (!input.feedback) find_centroids(input, levels, 1, out);
         for (int i = 0; i < 3; ++i) shifts[i] = out.shift(i + 1);
     }
     if (measured) measure(input, levels, shifts, out);

@@ -11,6 +11,8 @@ namespace demitasse {
 
 namespace {
 
+constexpr Combination usual_combination = {{600, 300, 300, 300}, {800, 800, 800}, {0, 0, 0, 0}};
+
 // Bits of a level, its sign folded by the lean: of its symbol, of the low bits split off, and of an escape about what
 // the adaptive code spends.
 float level_cost(const std::int32_t *starts, std::int32_t folded, int low_bits) {
@@ -22,19 +24,20 @@ float level_cost(const std::int32_t *starts, std::int32_t folded, int low_bits) 
 
 }  // namespace
 
-Statistics::Statistics(const std::int32_t *levels, const Layout &layout) : layout_(layout), scales_(layout.rows) {
-    restart(levels, true);
+Statistics::Statistics(const std::int32_t *levels, const Layout &layout, std::size_t stride, bool fit)
+    : layout_(layout), scales_(layout.rows), combinations_(1, usual_combination) {
+    restart(levels);
+    if (fit) combinations_ = fit_combinations(levels, layout, scales_);
     BandWalk all = walk();
-    for (std::size_t band = 0; band < bands(); ++band) {
+    for (std::size_t band = 0; band < bands(); band += stride) {
         begin(all, band);
         end(all, band, levels);
     }
 }
 
-void Statistics::restart(const std::int32_t *levels, bool fit) {
+void Statistics::restart(const std::int32_t *levels) {
     for (std::size_t r = 0; r < layout_.rows; ++r)
         scales_[r] = std::uint8_t(row_scale(levels + r * layout_.columns(), layout_.columns()));
-    if (fit) combinations_ = fit_combinations(levels, layout_, scales_);
     counts_ = SymbolCounts();
 }
 

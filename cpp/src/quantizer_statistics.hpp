@@ -13,11 +13,11 @@ namespace demitasse {
 
 class Statistics {
   public:
-    // Fits contexts to these levels and counts them.
-    Statistics(const std::int32_t *levels, const Layout &layout);
+    // Counts every `stride`th band of these levels, in contexts fitted to them or in what is about right everywhere.
+    Statistics(const std::int32_t *levels, const Layout &layout, std::size_t stride, bool fit);
 
-    // The counts start anew; the scale of each row is that of these levels; contexts are fitted anew if wanted.
-    void restart(const std::int32_t *levels, bool fit);
+    // The counts start anew, and the scale of each row is that of these levels.
+    void restart(const std::int32_t *levels);
 
     BandWalk walk() const { return BandWalk(layout_, combinations_); }
     void begin(BandWalk &walk, std::size_t band) const;

@@ -33,11 +33,14 @@ __all__ = [
 
 Floats = npt.NDArray[np.float32]
 
-TRELLIS_LAMBDA: Final = 0.3
+TRELLIS_LAMBDA: Final = 0.25
 """Squared steps that a bit is worth, with the trellis: smallest at equal error on real networks (0.2 to 0.4)."""
 
 ROUNDING_LAMBDA: Final = 0.11
 """The same without it (0.08 to 0.15)."""
+
+ROUNDS: Final = 5
+"""Of quantising against the statistics of the round before. From 3 to 5 saves 0.8 % at low rates, further ones less."""
 
 BLOCK_ELEMENTS: Final = 1 << 22
 """Weights that are quantised against statistics of their own, about: as many as the container stores in a block."""
@@ -78,7 +81,7 @@ def quantize(
     trellis: bool = True,
     importance: Importance | None = None,
     feedback: Floats | None = None,
-    rounds: int = 3,
+    rounds: int = ROUNDS,
     threads: int = 1,
 ) -> Levels:
     """Levels that minimise the sum of importance × (weight - value)² + lam × step² × bits.
@@ -86,8 +89,9 @@ def quantize(
     ``weights``: of a blob, in its shape; rows are its first dimension. ``steps``: one, or one a row; with the trellis
     a step is half the distance of neighbours on one grid. ``lam``: squared steps per bit; by default what was best on
     real networks. ``feedback``, with the trellis: (columns, order), what an error at each column adds to the targets of
-    the ``order`` columns after it; distances from targets then take the place of errors. Tensors of fewer than two dimensions are rounded without a trellis, whatever ``trellis`` says.
-    Exact zeros stay zero. The result does not depend on ``threads``. More ``rounds`` gain little; 1 is the fastest.
+    the ``order`` columns after it; distances from targets then take the place of errors. Tensors of fewer than two
+    dimensions are rounded without a trellis, whatever ``trellis`` says. Exact zeros stay zero. The result does not
+    depend on ``threads``. Fewer ``rounds`` are faster: 2 take half the time and 1.5 % more bits at low rates.
 
     NetError for weights that are not finite; OptionError for steps that are not positive, that do not fit the shape,
     or that are less than 2^-22 of a weight of their row.
@@ -117,11 +121,11 @@ def rate_distortion(
     trellis: bool = True,
     importance: Importance | None = None,
     feedback: Floats | None = None,
-    rounds: int = 1,
+    rounds: int = 2,
     relative: Floats | None = None,
     sample: int = SAMPLE_ELEMENTS,
 ) -> list[RatePoint]:
-    """What each of these steps would give, from about ``sample`` weights in bands of rows spread over the tensor.
+    """What each of these steps would give, from about ``sample`` weights in rows from the weakest to the strongest.
 
     ``relative``: one factor a row by which the step is multiplied. With ``feedback`` the error is the mean squared
     distance from the targets. Errors as in `quantize`.
@@ -144,7 +148,7 @@ def step_for_error(
     *,
     lam: float | None = None,
     trellis: bool = True,
-    rounds: int = 3,
+    rounds: int = ROUNDS,
     sample: int = SAMPLE_ELEMENTS,
     tolerance: float = 0.002,
 ) -> float:
@@ -255,15 +259,14 @@ class _Job:
         return self._taking(slice(start, stop), self.weights[start:stop])
 
     def sampled(self, size: int) -> _Job:
-        """Bands of rows spread evenly, of about that many weights together; itself if it is not larger."""
-        bands = -(-self.layout.rows // ROWS_TOGETHER)
-        wanted = max(-(-size // max(self.columns * ROWS_TOGETHER, 1)), 1)
-        if wanted >= bands:
+        """Rows of about that many weights together, weak and strong ones alike; itself if it is not larger."""
+        rows = self.layout.rows
+        wanted = -(-max(-(-size // max(self.columns, 1)), 1) // ROWS_TOGETHER) * ROWS_TOGETHER
+        if wanted >= rows:
             return self
-        chosen = (np.arange(wanted) * bands + bands // 2) // wanted
-        rows = (chosen[:, None] * ROWS_TOGETHER + np.arange(ROWS_TOGETHER)).ravel()
-        rows = rows[rows < self.layout.rows]
-        return self._taking(rows, self.weights[rows])
+        by_energy = np.argsort(np.einsum("ij,ij->i", self.weights, self.weights), kind="stable")
+        chosen = np.sort(by_energy[(np.arange(wanted) * rows + rows // 2) // wanted])
+        return self._taking(chosen, self.weights[chosen])
 
     def _taking(self, rows: slice | npt.NDArray[np.intp], weights: Floats) -> _Job:
         layout = Layout(

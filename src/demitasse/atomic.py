@@ -19,7 +19,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A new file, open for writing and seeking, that takes the place of ``path`` when the block ends without error.
 
     It is beside the target until then, and leaves with any exception, Ctrl-C included. A link is followed: the file
-    that it points to is replaced. FileError where the system says no.
+    that it points to is replaced; a pipe or a device never is. FileError where that is so, or the system says no.
     """
     with replacing_all(path) as (file,):
         yield file
@@ -34,6 +34,8 @@ def replacing_all(*paths: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, ..
         with ExitStack() as opened:
             files = []
             for one in pending:
+                if one.target.exists() and not (one.target.is_file() or one.target.is_dir()):
+                    raise FileError(f"{one.path}: cannot be written: it is a pipe or a device, not a file")
                 files.append(opened.enter_context(one.temporary.open("xb")))
             yield tuple(files)
             for file in files:

@@ -88,6 +88,8 @@ def check_output(targets: Sequence[Path], given: Source) -> None:
                 raise OptionError(f"{target} is an input: inputs are never changed, choose another name")
         if target.is_dir():
             raise FileError(f"{target}: is a folder")
+        if target.exists() and not target.is_file():
+            raise FileError(f"{target}: cannot be written: it is a pipe or a device, not a file")
         folder = target.parent
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent

@@ -2,7 +2,7 @@ import pytest
 
 from demitasse.caffe.expected import Need, needs
 from demitasse.caffe.read import parse_net
-from demitasse.layers import UNKNOWN
+from demitasse.layers import LAYERS, UNKNOWN
 
 INPUT = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }'
 CONV = 'layer { name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param { num_output: 4 kernel_size: 3 } }'
@@ -38,6 +38,13 @@ IP = 'layer { name: "ip" type: "InnerProduct" bottom: "c" top: "y" inner_product
 )
 def test_what_the_last_layer_needs(text, last):
     assert needs(parse_net(text.encode()))[-1] == last
+
+
+@pytest.mark.parametrize("kind", sorted(LAYERS))
+@pytest.mark.parametrize("inputs", [0, 1, 9])
+def test_a_wrong_number_of_inputs_is_passed_over(kind, inputs):
+    text = f'layer {{ name: "odd" type: "{kind}" ' + 'bottom: "x" ' * inputs + "}"
+    assert len(needs(parse_net((INPUT + text).encode()))) == 2
 
 
 def test_sizes_that_only_the_data_tells_are_unknown():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from demitasse.errors import NetError
-from demitasse.layers import UNKNOWN, MaybeShape, parameter_shapes
+from demitasse.layers import UNKNOWN, MaybeShape, layer_type, parameter_shapes
 from demitasse.layers.build import State
 from demitasse.layers.shapes import ask
 from demitasse.net import Layer, Net
@@ -65,6 +65,7 @@ def answers(
 ) -> tuple[tuple[MaybeShape, ...], tuple[MaybeShape, ...] | None]:
     """Shapes of a layer's outputs and weights, as far as it tells them."""
     try:
+        layer_type(layer.type).check_counts(layer)
         answer = ask(layer, inputs, phase, {})
     except NetError:
         return (None,) * len(layer.outputs), None
@@ -74,6 +75,7 @@ def answers(
 def numbered(layer: Layer, phase: str) -> tuple[None, ...] | None:
     """How many blobs a layer has whose inputs are not known; None if not even that is known."""
     try:
+        layer_type(layer.type).check_counts(layer)
         shapes = parameter_shapes(layer, [(UNKNOWN,) * 4] * len(layer.inputs), phase)
     except NetError:
         return None

@@ -27,9 +27,9 @@ from demitasse.transforms.sensitivity import Sensitivity, estimate
 __all__ = ["QUALITY", "compress", "sensitivity"]
 
 QUALITY: Final = 38.0
-"""Decibels of signal to noise at the outputs, by default: the error is an eightieth of the signal's amplitude.
+"""Decibels of signal to noise at the outputs, by default.
 
-At 34 dB the res10 face detector finds the same faces on all photos that were tried; this is 4 dB more.
+At 38 dB the res10 face detector finds the same faces on all photos that were tried, at 32 dB it misses some.
 """
 
 OPERATIONS: Final = 3e9

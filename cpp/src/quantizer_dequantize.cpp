@@ -1,14 +1,15 @@
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 #include "demitasse/quantizer.hpp"
-#include "demitasse/trellis.hpp"
+#include "quantizer_steps.hpp"
 
 namespace demitasse {
 
 namespace {
 
-constexpr std::size_t stretch = 512;  // columns whose quantisers are found before they become weights
+constexpr std::size_t part = 512;  // columns whose quantisers are found before they become weights
 
 // Transitions as nibbles of one number, so that the chain from state to state stays in registers.
 constexpr std::uint64_t packed_transitions() {
@@ -29,28 +30,59 @@ int find_quantisers(const std::int32_t *levels, std::size_t count, int state, st
     return state;
 }
 
-void reconstruct(const std::int32_t *levels, const std::int32_t *quantisers, std::size_t count, std::uint32_t scale, float step,
-                 const float (&shifts)[3], float *out) {
-    const float first = shifts[0], second = shifts[1], third = shifts[2];
+#ifdef DEMITASSE_AVX2
+#define DEMITASSE_INLINE inline __attribute__((always_inline))
+#else
+#define DEMITASSE_INLINE inline
+#endif
+
+// Inlined into functions for different instruction sets: none fuses operations, so all give the same bits.
+DEMITASSE_INLINE void reconstruct_with(const std::int32_t *levels, const std::int32_t *quantisers, std::size_t count,
+                                       std::uint32_t scale, float step, const float (&shifts)[3], float *out) {
+    // Selections are masks of bits: compilers make vectors of these, and not of conditions on floats.
+    std::uint32_t shift_bits[3];
+    std::memcpy(shift_bits, shifts, sizeof shift_bits);
+    const std::uint32_t first = shift_bits[0], second = shift_bits[1], third = shift_bits[2];
     for (std::size_t i = 0; i < count; ++i) {
         const auto bits = std::uint32_t(levels[i]);  // unsigned, so that every int32 has a magnitude
-        const std::uint32_t magnitude = levels[i] < 0 ? 0u - bits : bits;
-        const float shift = magnitude == 1 ? first : magnitude == 2 ? second : magnitude == 3 ? third : 0.0f;
+        const std::uint32_t negative = 0u - (bits >> 31), magnitude = (bits ^ negative) - negative;
+        const std::uint32_t chosen = (first & (0u - std::uint32_t(magnitude == 1))) | (second & (0u - std::uint32_t(magnitude == 2))) |
+                                     (third & (0u - std::uint32_t(magnitude == 3)));
+        float shift;
+        std::memcpy(&shift, &chosen, sizeof shift);
         const float value = (float(std::int32_t(scale * magnitude - std::uint32_t(quantisers[i]))) - shift) * step;
-        out[i] = magnitude == 0 ? 0.0f : levels[i] < 0 ? -value : value;
+        std::uint32_t value_bits;
+        std::memcpy(&value_bits, &value, sizeof value_bits);
+        value_bits = (value_bits ^ (negative & 0x80000000u)) & (0u - std::uint32_t(magnitude != 0));
+        std::memcpy(&out[i], &value_bits, sizeof value_bits);
     }
+}
+
+#ifdef DEMITASSE_AVX2
+__attribute__((target("avx2"))) void reconstruct_avx2(const std::int32_t *levels, const std::int32_t *quantisers, std::size_t count,
+                                                      std::uint32_t scale, float step, const float (&shifts)[3], float *out) {
+    reconstruct_with(levels, quantisers, count, scale, step, shifts, out);
+}
+#endif
+
+void reconstruct(const std::int32_t *levels, const std::int32_t *quantisers, std::size_t count, std::uint32_t scale, float step,
+                 const float (&shifts)[3], float *out) {
+#ifdef DEMITASSE_AVX2
+    if (has_avx2()) return reconstruct_avx2(levels, quantisers, count, scale, step, shifts, out);
+#endif
+    reconstruct_with(levels, quantisers, count, scale, step, shifts, out);
 }
 
 }  // namespace
 
 void dequantize(const std::int32_t *levels, std::size_t rows, std::size_t columns, bool trellis,
                 const Reconstruction &reconstruction, float *out) {
-    std::int32_t quantisers[stretch] = {};
+    std::int32_t quantisers[part] = {};
     for (std::size_t row = 0; row < rows; ++row) {
         const float step = reconstruction.steps[reconstruction.step_per_row ? row : 0];
         int state = 0;
-        for (std::size_t from = 0; from < columns; from += stretch) {
-            const std::size_t count = std::min(stretch, columns - from);
+        for (std::size_t from = 0; from < columns; from += part) {
+            const std::size_t count = std::min(part, columns - from);
             if (trellis) state = find_quantisers(levels, count, state, quantisers);
             reconstruct(levels, quantisers, count, trellis ? 2u : 1u, step, reconstruction.shifts, out);
             levels += count;

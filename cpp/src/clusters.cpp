@@ -253,6 +253,11 @@ std::vector<std::uint8_t> encode_clusters(const std::vector<ClusterTensor<const 
 }
 
 void decode_clusters(const std::uint8_t *data, std::size_t size, const std::vector<ClusterTensor<std::int32_t *>> &tensors) {
+    // Where there is a choice, a position costs at least 1/1420 of a bit: for what cannot be there, nothing is allocated.
+    constexpr std::size_t positions_a_byte = 1 << 14;
+    std::size_t chosen = 0;
+    for (const auto &tensor : tensors) chosen += tensor.entries > 1 ? tensor.rows * tensor.columns : 0;
+    if (chosen / positions_a_byte > size + 16) throw ClustersError("a stream of positions is cut");
     BinaryDecoder coder(data, size);
     Model model(weights_of(tensors));
     for (const auto &tensor : tensors) {
@@ -260,6 +265,10 @@ void decode_clusters(const std::uint8_t *data, std::size_t size, const std::vect
         if (tensor.entries == 0) throw ClustersError("a codebook without values");
         model.begin_tensor();
         std::int32_t *out = tensor.positions;
+        if (tensor.entries == 1) {  // there is nothing in the stream
+            std::fill_n(out, tensor.rows * tensor.columns, 0);
+            continue;
+        }
         TensorCoder<BinaryDecoder, std::int32_t *>(coder, model, tensor).code([out](std::size_t place, std::int32_t position) {
             out[place] = position;
         });

@@ -299,6 +299,12 @@ void encode_mixing(const std::vector<LevelTensor> &tensors, std::vector<std::uin
 
 void decode_mixing(const std::uint8_t *data, std::size_t size, const std::vector<Layout> &layouts,
                    const std::vector<std::int32_t *> &outputs, bool vectors) {
+    // Every level is at least one decision, and none costs less than 1/2840 of a bit: for what cannot be there, nothing
+    // is allocated.
+    constexpr std::size_t levels_a_byte = 1 << 15;
+    std::size_t total = 0;
+    for (const Layout &layout : layouts) total += layout.size();
+    if (total / levels_a_byte > size + 16) throw LevelsError("the stream is too short for its levels");
     const auto model = std::make_unique<MixingModel>();
     BinaryDecoder coder(data, size);
     for (std::size_t i = 0; i < layouts.size(); ++i) {

@@ -220,6 +220,29 @@ void attack_quantizer(int rounds) {
     check(rounds < 1000 || taken > 0, "some matrices can be quantised");
 }
 
+template <class Error, class Decode>
+void refuse(const char *what, Decode decode) {
+    bool refused = false;
+    try {
+        decode();
+    } catch (const Error &) {
+        refused = true;
+    }
+    check(refused, what);
+}
+
+// A short stream for 2^40 numbers: refused before the first of them is written, or anything is allocated for them.
+void promise_too_much() {
+    Layout layout;
+    layout.channels = 1u << 31, layout.kernel_w = 1u << 9;
+    const Bytes stream = {std::uint8_t(LevelCoder::mixing), 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    refuse<LevelsError>("a stream of 2^40 levels", [&] { decode_levels(stream.data(), stream.size(), {layout}, {nullptr}); });
+    const std::uint32_t book[] = {0, 0x3F800000};
+    refuse<ClustersError>("a stream of 2^40 positions", [&] {
+        decode_clusters(stream.data(), stream.size(), {{static_cast<std::int32_t *>(nullptr), 1, std::size_t(1) << 40, 1, book, 2}});
+    });
+}
+
 void read_unaligned() {
     std::mt19937 random(9);
     Bytes data(4 * 999);
@@ -259,6 +282,7 @@ int main() {
     attack_texts(rounds / 200 + 5);
     attack_dequantizer(rounds);
     attack_quantizer(rounds);
+    promise_too_much();
     read_unaligned();
     return failures != 0;
 }

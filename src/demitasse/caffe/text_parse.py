@@ -292,6 +292,8 @@ class _Parser:
             end = min(end, start + _SHOWN)
         shown = _printable(text[start:end].strip(" \t\r\ufeff"))
         suffix = f": {shown}" if shown else ""
+        if len(problem) > 2 * _SHOWN:  # it has a name in it that goes on and on
+            problem = f"{problem[:_SHOWN]}…{problem[-_SHOWN:]}"
         raise TextError(f"{self.name}:{line}:{column}: {problem}{suffix}", line, column)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -245,6 +245,11 @@ class _Job:
         )
 
     @property
+    def aligned(self) -> Floats:
+        """The weights for the core: those of a mapped caffemodel begin at any byte, and are copied."""
+        return np.require(self.weights, requirements=["C", "A"])
+
+    @property
     def columns(self) -> int:
         return int(self.weights.shape[1])
 
@@ -280,10 +285,13 @@ class _Job:
         """OptionError or NetError for what cannot be quantised."""
         if not bool(np.all((self.steps > 0) & np.isfinite(self.steps))):
             raise OptionError(f"a quantiser's steps must be positive numbers, and one is {self.steps.min()}")
-        fault, position = _core.find_fault(self.weights, self.layout.shape, self.steps)
-        if fault == 0:
-            return
-        row, column = divmod(position, self.columns)
+        for start, stop in self.parts():
+            part = self.rows(start, stop)
+            fault, position = _core.find_fault(part.aligned, part.layout.shape, part.steps)
+            if fault:
+                self._refuse(fault, start + position // self.columns, position % self.columns)
+
+    def _refuse(self, fault: int, row: int, column: int) -> NoReturn:
         where = f"weight {self.weights[row, column]} (row {row}, column {column})"
         if fault == 1:
             raise NetError(f"{where} is not finite: it cannot be quantised; store this tensor without loss")
@@ -294,7 +302,7 @@ class _Job:
         if not self.weights.size:
             return _Result(np.zeros(6), 0.0, 0.0)
         centroids, bits, squared_error = _core.quantize(
-            self.weights,
+            self.aligned,
             self.layout.shape,
             self.steps,
             self.layout.trellis,

@@ -1,10 +1,10 @@
 #include "demitasse/clusters.hpp"
 
 #include <algorithm>
-#include <array>
 #include <initializer_list>
 
 #include "clusters_model.hpp"
+#include "clusters_predictor.hpp"
 #include "demitasse/binary_coder.hpp"
 
 namespace demitasse {
@@ -27,6 +27,7 @@ class TensorCoder {
         width_ = 1;
         while (width_ * width_ < tensor.kernel) ++width_;
         if (width_ * width_ != tensor.kernel) width_ = tensor.kernel;
+        predictions_ = Predictions(tensor.columns, tensor.kernel, width_, book_.typical());
     }
 
     template <class Write>
@@ -41,6 +42,7 @@ class TensorCoder {
                 const std::size_t place = row_ * tensor_.columns + column_;
                 if (column_ % tensor_.kernel == 0) in_kernel_ = 0;
                 look(place);
+                predictions_.predict(row_, column_);
                 const std::size_t position = code_position(std::size_t(tensor_.positions[place]));
                 write(place, std::int32_t(position));
                 const int sign = position == book_.zero ? 0 : position < book_.zero ? -1 : 1;
@@ -49,6 +51,7 @@ class TensorCoder {
                 all_.add(sign, magnitude, 4000);
                 columns_[column_].add(sign, magnitude, 100);
                 in_kernel_ += sign != 0;
+                predictions_.learn(row_, column_, sign * std::int32_t(magnitude));
             }
         }
     }
@@ -93,7 +96,7 @@ class TensorCoder {
         const auto both = std::uint64_t(own_row_.filled.value) * std::uint64_t(of_column.filled.value) / of_all;
         const auto product = std::uint32_t(std::min<std::uint64_t>(both * 40 / 65536, 60));
         std::uint32_t i = 0;
-        model_.set_context(i++, pack({1, of_column.density(40)}));
+        model_.set_context(i++, pack({1, std::uint32_t(predictions_.fill_class()), kernel_place}));
         model_.set_context(i++, pack({2, own_row_.density(40)}));
         model_.set_context(i++, pack({3, product, kernel_place}));
         model_.set_context(i++, pack({4, pattern, product / 4}));
@@ -109,7 +112,7 @@ class TensorCoder {
         const Past &of_column = columns_[column_];
         const std::uint32_t kernel_place = std::uint32_t(column_ % tensor_.kernel);
         std::uint32_t i = 0;
-        model_.set_context(i++, pack({21, left_.sign, up_.sign, up_left_.sign, up_right_.sign}));
+        model_.set_context(i++, pack({21, std::uint32_t(predictions_.lean_class())}));
         model_.set_context(i++, pack({22, left_.sign, left_.size, up_.sign, up_.size}));
         model_.set_context(i++, pack({23, channel_.sign, channel_.size, second_.sign}));
         model_.set_context(i++, pack({24, above_.sign, above_.size, two_above_.sign}));
@@ -123,17 +126,17 @@ class TensorCoder {
 
     void magnitude_contexts(bool negative) {
         const Past &of_column = columns_[column_];
-        const std::uint32_t kernel_place = std::uint32_t(column_ % tensor_.kernel);
         const std::uint32_t sum = left_.size + up_.size + channel_.size;
         const std::uint32_t sign = negative ? 1 : 2;
+        const auto lean = std::uint32_t(predictions_.lean_class());
         const std::uint32_t same = std::uint32_t(left_.sign == sign) | std::uint32_t(up_.sign == sign) << 1 |
                                    std::uint32_t(channel_.sign == sign) << 2;
         std::uint32_t i = 0;
         model_.set_context(i++, 40);
         model_.set_context(i++, pack({41, of_column.size()}));
         model_.set_context(i++, pack({42, own_row_.size()}));
-        model_.set_context(i++, pack({43, left_.size, same & 1}));
-        model_.set_context(i++, pack({44, kernel_place, sum / 8}));
+        model_.set_context(i++, pack({43, negative ? 31 - lean : lean}));
+        model_.set_context(i++, pack({44, std::uint32_t(predictions_.fill_class()) / 2}));
         model_.set_context(i++, pack({45, up_.size, same & 2}));
         model_.set_context(i++, pack({46, channel_.size, same & 4}));
         model_.set_context(i++, pack({47, own_row_.size() + of_column.size()}));
@@ -145,10 +148,15 @@ class TensorCoder {
         const std::size_t zero = book_.zero, entries = tensor_.entries;
         if (entries == 1) return 0;
         zero_contexts();
-        if (model_.code(coder_, position == zero, 0, 0, 0)) return zero;
+        const std::size_t place = std::min<std::size_t>(column_ % tensor_.kernel, places - 1);
+        const Sets of_zero{0, zero_by_fill + predictions_.fill_class(), zero_by_place + place};
+        if (model_.code(coder_, position == zero, 0, 0, of_zero, predictions_.fill())) return zero;
         bool negative = zero + 1 == entries;
         sign_contexts();
-        if (zero > 0 && zero + 1 < entries) negative = model_.code(coder_, position < zero, 1, 1, 1);
+        if (zero > 0 && zero + 1 < entries) {
+            const Sets of_sign{1, sign_by_lean + predictions_.lean_class(), sign_by_place + place};
+            negative = model_.code(coder_, position < zero, 1, 1, of_sign, -predictions_.lean());
+        }
         magnitude_contexts(negative);
         // Distance from zero, 1 based, by halves of what is left.
         const std::size_t end = negative ? zero + 1 : entries - zero;
@@ -163,8 +171,9 @@ class TensorCoder {
             const auto share = std::uint32_t(std::min<std::uint64_t>(std::uint64_t(part) * 32 / width, 31));
             const auto left = std::uint32_t(std::min<std::size_t>(high - low, 255));
             const std::uint32_t relative = 2 + (left << 16 | share << 3);
-            const bool upper = model_.code(coder_, distance >= middle, node << 1 | std::uint32_t(negative), relative,
-                                           2 + std::min<std::size_t>(depth, 20));
+            const std::size_t set = 2 + std::min<std::size_t>(depth, 20);
+            const bool upper =
+                model_.code(coder_, distance >= middle, node << 1 | std::uint32_t(negative), relative, {set, set, set}, 0);
             (upper ? low : high) = middle;
             node = node << 1 | std::uint32_t(upper);
         }
@@ -177,6 +186,7 @@ class TensorCoder {
     Book book_;
     std::size_t width_ = 1, row_ = 0, column_ = 0;
     int in_kernel_ = 0;
+    Predictions predictions_;
     Past all_, own_row_;
     std::vector<Past> columns_;
     Neighbour left_, up_, up_left_, up_right_, channel_, second_, above_, two_above_, next_above_, before_above_;
@@ -189,55 +199,7 @@ std::size_t weights_of(const std::vector<ClusterTensor<Positions>> &tensors) {
     return out;
 }
 
-// Codebooks: keys that rise from entry to entry, told by how much; a step is about as long as the two before it.
-template <class Coder>
-void code_codebooks(Coder &coder, const std::vector<std::size_t> &sizes, std::uint32_t *keys) {
-    std::array<std::array<AdaptiveBit, 256>, 68> classes;
-    for (const std::size_t size : sizes) {
-        std::uint64_t key = 0, step = 0, before = 0;
-        for (std::size_t i = 0; i < size; ++i) {
-            const std::uint64_t given = keys[i] - key;
-            const auto mean = std::uint32_t((step + before) / 2);
-            const std::uint32_t expected = i < 2 ? std::uint32_t(i) : std::uint32_t(log_class(mean)) / 2 + 1;
-            const auto given_class = std::uint32_t(log_class(std::uint32_t(given)));
-            std::uint32_t node = 1;
-            for (int bit = 7; bit >= 0; --bit)
-                node = node << 1 | std::uint32_t(classes[expected][node].code(coder, given_class >> bit & 1));
-            // The class holds the length and the two bits below the first.
-            const std::uint32_t own_class = node & 255, length = (own_class + 3) / 4;
-            if (own_class > 128 || (i > 0 && own_class == 0)) throw ClustersError("values of a codebook that do not rise");
-            std::uint64_t value = 0;
-            if (own_class > 0) value = length > 2 ? 4 + (own_class - 1) % 4 : (4 + (own_class - 1) % 4) >> (3 - length);
-            for (int bit = int(length) - 4; bit >= 0; --bit)
-                value = value << 1 | std::uint64_t(coder.code(32768, given >> bit & 1));
-            before = i < 2 ? value : step;
-            step = value;
-            key += step;
-            if (key >> 32) throw ClustersError("values of a codebook beyond the last number");
-            keys[i] = std::uint32_t(key);
-        }
-        keys += size;
-    }
-}
-
 }  // namespace
-
-std::vector<std::uint8_t> encode_codebooks(const std::vector<std::size_t> &sizes, const std::uint32_t *keys) {
-    std::size_t entries = 0;
-    for (const std::size_t size : sizes) entries += size;
-    std::vector<std::uint32_t> copy(keys, keys + entries);
-    std::vector<std::uint8_t> out;
-    BinaryEncoder coder(out);
-    code_codebooks(coder, sizes, copy.data());
-    coder.finish();
-    return out;
-}
-
-void decode_codebooks(const std::uint8_t *data, std::size_t size, const std::vector<std::size_t> &sizes, std::uint32_t *keys) {
-    BinaryDecoder coder(data, size);
-    code_codebooks(coder, sizes, keys);
-    if (coder.overrun()) throw ClustersError("a stream of codebooks is cut");
-}
 
 std::vector<std::uint8_t> encode_clusters(const std::vector<ClusterTensor<const std::int32_t *>> &tensors) {
     std::vector<std::uint8_t> out;

@@ -53,6 +53,13 @@ struct Book {
         }
     }
 
+    // A magnitude in the middle of those that there are, in 17 bits.
+    std::int32_t typical() const {
+        std::vector<std::uint32_t> sorted(magnitudes);
+        std::nth_element(sorted.begin(), sorted.begin() + std::ptrdiff_t(sorted.size() / 2), sorted.end());
+        return std::int32_t(sorted[sorted.size() / 2] >> 15) + 1;
+    }
+
     // Where the weights of the entry at this distance from zero (1, 2 …) begin: half way from the one before.
     std::uint32_t border(bool negative, std::size_t distance, std::size_t end) const {
         const auto at = [&](std::size_t d) { return magnitudes[negative ? zero - d : zero + d]; };
@@ -61,6 +68,12 @@ struct Book {
         return at(distance - 1) + at(distance);
     }
 };
+
+// Which sets of weights a decision is mixed by; the mean of what they say counts.
+using Sets = std::array<std::size_t, 3>;
+constexpr std::size_t places = 64, classes = 64;  // of a kernel; of a prediction
+constexpr std::size_t zero_by_fill = 32, zero_by_place = zero_by_fill + classes, sign_by_lean = zero_by_place + places,
+                      sign_by_place = sign_by_lean + classes, sets_of_weights = sign_by_place + places;
 
 class Model {
   public:
@@ -79,14 +92,13 @@ class Model {
 
     void set_context(std::size_t i, std::uint32_t context) { contexts_[i] = (context + 1) * 0x9E3779B1u; }
 
-    // The decision at a node of the tree of one codebook; relative tells where it is, whatever the codebook.
+    // The decision at a node of the tree of one codebook; relative tells where it is, whatever the codebook. Guess: the
+    // log-odds of a one by other means.
     template <class Coder>
-    bool code(Coder &coder, bool bit, std::uint32_t node, std::uint32_t relative, std::size_t set) {
+    bool code(Coder &coder, bool bit, std::uint32_t node, std::uint32_t relative, const Sets &sets, int guess) {
         const LogisticTables &tables = logistic_tables();
         std::array<Cell *, inputs> cells;
-        std::array<std::int32_t, inputs> x;
-        std::int64_t sum = 0;
-        auto &weights = weights_[set];
+        std::array<std::int32_t, inputs + 1> x;
         for (std::size_t i = 0; i < inputs; ++i) {
             const std::uint32_t own = i + shared < inputs ? node : relative;
             std::uint32_t hash = (contexts_[i] ^ own * 0x85EBCA6Bu) * 0xC2B2AE35u;
@@ -95,27 +107,41 @@ class Model {
             const int stretched = stretch(tables, cells[i]->p);
             const int seen = cells[i]->seen;
             x[i] = seen == 0 ? 0 : seen < 4 ? stretched / 2 : stretched;
-            sum += std::int64_t(x[i]) * weights[i];
         }
-        const int mixed = clamp(int(sum >> 16), -stretch_limit, stretch_limit);
-        const int p = clamp(squash(tables, mixed), 32, 65536 - 32);
+        x[inputs] = clamp(guess, -stretch_limit, stretch_limit);
+        const std::size_t count = sets[1] == sets[0] ? 1 : sets.size();
+        std::array<int, 3> mixed{};
+        int sum = 0;
+        for (std::size_t i = 0; i < count; ++i) sum += mixed[i] = dot(weights_[sets[i]], x);
+        const int p = clamp(squash(tables, sum / int(count)), 32, 65536 - 32);
         bit = coder.code(std::uint32_t(p), bit);
-        const std::int32_t error = (bit ? 65535 : 0) - p;
-        for (std::size_t i = 0; i < inputs; ++i) {
-            weights[i] = clamp(weights[i] + ((x[i] * error + (1 << 16)) >> 17), -(1 << 20), 1 << 20);
-            cells[i]->update(bit);
-        }
+        const int target = bit ? 65535 : 0;
+        for (std::size_t i = 0; i < count; ++i) learn(sets[i], x, target - squash(tables, mixed[i]));
+        for (Cell *cell : cells) cell->update(bit);
         return bit;
     }
 
   private:
+    using Vector = std::array<std::int32_t, inputs + 1>;
+
+    static int dot(const Vector &weights, const Vector &x) {
+        std::int64_t sum = 0;
+        for (std::size_t i = 0; i < x.size(); ++i) sum += std::int64_t(x[i]) * weights[i];
+        return clamp(int(sum >> 16), -stretch_limit, stretch_limit);
+    }
+
+    void learn(std::size_t set, const Vector &x, std::int32_t error) {
+        Vector &weights = weights_[set];
+        for (std::size_t i = 0; i < x.size(); ++i)
+            weights[i] = clamp(weights[i] + ((x[i] * error + (1 << 16)) >> 17), -(1 << 20), 1 << 20);
+    }
+
     static constexpr std::size_t shared = 3;  // the last contexts learn across codebooks
     int table_bits_ = 12;
     std::array<std::vector<Cell>, inputs> cells_;
     std::array<std::uint32_t, inputs> contexts_{};
-    std::array<std::array<std::int32_t, inputs>, 64> weights_;
+    std::array<Vector, sets_of_weights> weights_;
 };
-
 
 // A mean that learns at a rate of one in count + 1, at least one in a limit; in 1/16.
 struct Mean {

@@ -91,6 +91,34 @@ def test_smaller_than_the_entropy_of_the_positions() -> None:
     assert len(clusters.encode([positions], [9], [codebook])) < 0.93 * order0
 
 
+def patterned(rows: int = 128, channels: int = 24) -> tuple[np.ndarray, np.ndarray]:
+    """Kernels of 3 x 3 that are one pattern times a number, and noise: those nearby tell each weight, linearly."""
+    rng = np.random.default_rng(11)
+    pattern = rng.normal(size=9)
+    kernels = rng.normal(size=(rows, channels, 1)) * pattern + 0.3 * rng.normal(size=(rows, channels, 9))
+    codebook = np.sort(np.append(rng.normal(size=31) * 1.5, 0)).astype(np.float32)
+    nearest = np.abs(kernels.reshape(rows, -1, 1) - codebook).argmin(-1)
+    return nearest.astype(np.int32), codebook
+
+
+def test_linear_dependence_within_kernels_is_used() -> None:
+    positions, codebook = patterned()
+    shuffled = np.random.default_rng(12).permuted(positions, axis=0)
+    plain, mixed = (len(clusters.encode([each], [9], [codebook])) for each in (positions, shuffled))
+    assert plain < 0.93 * mixed
+
+
+@pytest.mark.parametrize("shape", [(3, 5000), (700, 1), (1, 1), (2, 1023), (40, 49)])
+@pytest.mark.parametrize("kernel", [1, 7, 49, 1500, 5000])
+def test_kernels_of_any_size_come_back(shape: tuple[int, int], kernel: int) -> None:
+    rng = np.random.default_rng(5)
+    codebook = np.array([-3e38, -1, 1e-40, 2], np.float32)
+    positions = rng.integers(0, 4, shape).astype(np.int32)
+    out = np.empty_like(positions)
+    clusters.decode(clusters.encode([positions], [kernel], [codebook]), [out], [kernel], [codebook])
+    assert (out == positions).all()
+
+
 def test_the_format_has_not_changed() -> None:
     ramp = np.arange(60 * 72).reshape(60, 72)
     positions = ((ramp**2 // 7 % 13) * (ramp % 3 == 0) % 16 + 5).astype(np.int32)
@@ -99,5 +127,5 @@ def test_the_format_has_not_changed() -> None:
     assert hashlib.sha256(clusters.encode_codebooks([codebook, codebook[3:]])).hexdigest() == BOOKS
 
 
-CODED = "4b0f6c88b757d6d98a6cc2fa1312f4c9e328739797ea0b8cd13768c420814edf"
+CODED = "d114ba7d9ec3bb43cb622c5797f4f540edb0bf1eb3efad8bdd58f89b96f2d169"
 BOOKS = "66e627f5a1d021ab00275d27c945653a6d0a2eec8389e982c91cbaf28c8ac337"

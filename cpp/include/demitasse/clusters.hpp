@@ -1,8 +1,8 @@
 // Entropy coding of weights that share values: positions in a sorted codebook, one for every weight.
 //
-// Adaptive binary decisions (zero or not, sign, then the position by halves), each predicted from several contexts and
-// mixed. The contexts use the values that positions stand for, so that layers with different codebooks learn from one
-// another. docs/format.md describes the stream.
+// Adaptive binary decisions (zero or not, sign, then the position by halves), each predicted from several contexts, the
+// first two also by linear prediction, and mixed. The contexts use the values that positions stand for, so that layers
+// with different codebooks learn from one another. docs/format-text.md describes the stream.
 #pragma once
 
 #include <cstddef>

@@ -25,7 +25,7 @@ class Run:
 
 def command(*arguments: object, check: bool = True) -> Run:
     """``demitasse`` with these arguments, as a process of its own."""
-    line: Sequence[str] = [sys.executable, "-m", "demitasse.cli", *map(str, arguments)]
+    line: Sequence[str] = [sys.executable, "-m", "demitasse", *map(str, arguments)]
     start = time.perf_counter()
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None

@@ -1,7 +1,6 @@
 """The C++ core: entropy coders and quantisers over plain arrays (cpp/)."""
 
 from collections.abc import Sequence
-
 from typing import Any
 
 import numpy as np

@@ -5,10 +5,11 @@ A `Net` is never changed: a transform takes one and returns another, and what di
 
 from __future__ import annotations
 
+import mmap
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,22 @@ import numpy.typing as npt
 from demitasse.errors import NetError
 from demitasse.message import Message
 
-__all__ = ["Clustered", "Dense", "Layer", "Levels", "Net", "Note", "Tensor"]
+__all__ = ["Clustered", "Dense", "Layer", "Levels", "Net", "Note", "Tensor", "release"]
+
+
+TOGETHER: Final = 1 << 20
+"""Weights that are decoded at once."""
+
+
+def release(values: npt.NDArray[Any]) -> None:
+    """Let go of the pages of a contiguous array that is mapped from a file; they come back when they are touched."""
+    owner: Any = values
+    while isinstance(owner, np.ndarray | memoryview):
+        owner = owner.base if isinstance(owner, np.ndarray) else owner.obj
+    if isinstance(owner, mmap.mmap) and values.nbytes and hasattr(owner, "madvise"):
+        start = values.ctypes.data - np.frombuffer(owner, np.uint8).ctypes.data
+        page = start - start % mmap.PAGESIZE
+        owner.madvise(mmap.MADV_DONTNEED, page, start + values.nbytes - page)
 
 
 class Tensor(ABC):
@@ -41,6 +57,9 @@ class Tensor(ABC):
     def parts(self) -> Iterator[npt.NDArray[Any]]:
         """The values in order, flat, in one or more pieces: for writing what may not fit into memory twice."""
         yield self.array().reshape(-1)
+
+    def release(self) -> None:  # noqa: B027 - most kinds have nothing to give back
+        """Give back memory that can be had again: pages mapped from a file. The values stay and can be used again."""
 
     @property
     def size(self) -> int:
@@ -70,17 +89,20 @@ class Dense(Tensor):
     def array(self) -> npt.NDArray[Any]:
         return self.values
 
+    def release(self) -> None:
+        release(self.values)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Levels(Tensor):
     """Quantised: integer levels on a uniform grid, optionally of a trellis (dependent) quantiser.
 
-    ``levels``: int32, of the tensor's shape. ``steps``: float32, one for the tensor (shape ``(1,)``) or one per row
-    (``(shape[0],)``). ``trellis``: levels index the two quantisers of the 8-state machine in docs/format.md.
+    ``levels``: signed integers, of the tensor's shape. ``steps``: float32, one for the tensor (shape ``(1,)``) or one
+    per row (``(shape[0],)``). ``trellis``: levels index the two quantisers of the 8-state machine in docs/format.md.
     ``shifts``: float32, how far towards zero the reconstruction of magnitudes 1, 2, 3 lies, in steps (centroids).
     """
 
-    levels: npt.NDArray[np.int32]
+    levels: npt.NDArray[np.signedinteger[Any]]
     steps: npt.NDArray[np.float32]
     trellis: bool = False
     shifts: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(3, np.float32))
@@ -94,12 +116,28 @@ class Levels(Tensor):
         return np.dtype(np.float32)
 
     def array(self) -> npt.NDArray[Any]:
+        values = np.empty(self.size, np.float32)
+        at = 0
+        for part in self.parts():
+            values[at : at + part.size] = part
+            at += part.size
+        return values.reshape(self.shape)
+
+    def parts(self) -> Iterator[npt.NDArray[Any]]:
         from demitasse._core import dequantize
 
         rows = self.levels.shape[0] if self.levels.ndim else 1
-        flat = np.ascontiguousarray(self.levels).reshape(rows, -1)
-        values: npt.NDArray[np.float32] = dequantize(flat, self.steps, self.trellis, self.shifts)
-        return values.reshape(self.shape)
+        matrix = self.levels.reshape(rows, -1 if self.size else 0)
+        together = max(1, TOGETHER // max(1, matrix.shape[1]))
+        for start in range(0, rows if self.size else 0, together):
+            part = slice(start, start + together)
+            steps = self.steps if len(self.steps) == 1 else self.steps[part]
+            levels = np.ascontiguousarray(matrix[part], np.int32)
+            release(matrix[part])
+            yield dequantize(levels, steps, self.trellis, self.shifts).reshape(-1)
+
+    def release(self) -> None:
+        release(self.levels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -81,6 +81,13 @@ def _row_ranges(rows: int, columns: int, elements: int) -> Iterable[tuple[int, i
 def encode_block(block: Block, tensors: Sequence[Coded]) -> bytes:
     """The bytes of a block; ``tensors`` holds what its pieces are rows of, in their order."""
     parts = [tensor.rows(piece.start, piece.stop) for piece, tensor in zip(block.pieces, tensors, strict=True)]
+    data = _encoded(block, tensors, parts)
+    for piece, tensor in zip(block.pieces, tensors, strict=True):
+        tensor.release(piece.start, piece.stop)
+    return data
+
+
+def _encoded(block: Block, tensors: Sequence[Coded], parts: Sequence[Array]) -> bytes:
     entries = [tensor.entry for tensor in tensors]
     if block.kind is Kind.CODEBOOK:
         return clusters.encode_codebooks(parts)

@@ -8,9 +8,14 @@ statistics, which depend on the levels: hence rounds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import mmap
+import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from tempfile import TemporaryFile
+from threading import Lock
 from typing import Any, Final, NamedTuple, NoReturn
 
 import numpy as np
@@ -19,7 +24,7 @@ import numpy.typing as npt
 from demitasse import _core
 from demitasse.codec.levels import Layout
 from demitasse.errors import NetError, OptionError
-from demitasse.net import Levels
+from demitasse.net import Levels, release
 
 __all__ = [
     "ROUNDING_LAMBDA",
@@ -44,6 +49,9 @@ ROUNDS: Final = 5
 
 BLOCK_ELEMENTS: Final = 1 << 22
 """Weights that are quantised against statistics of their own, about: as many as the container stores in a block."""
+
+ROOM_IN_MEMORY: Final = 1 << 26
+"""Bytes of levels that are simply kept in memory."""
 
 ROWS_TOGETHER: Final = 8
 """The entropy coder walks eight rows at a time, so blocks and samples are multiples of that."""
@@ -83,6 +91,7 @@ def quantize(
     feedback: Floats | None = None,
     rounds: int = ROUNDS,
     threads: int = 1,
+    done: Callable[[int], None] | None = None,
 ) -> Levels:
     """Levels that minimise the sum of importance × (weight - value)² + lam × step² × bits.
 
@@ -91,7 +100,8 @@ def quantize(
     real networks. ``feedback``, with the trellis: (columns, order), what an error at each column adds to the targets of
     the ``order`` columns after it; distances from targets then take the place of errors. Tensors of fewer than two
     dimensions are rounded without a trellis, whatever ``trellis`` says. Exact zeros stay zero. The result does not
-    depend on ``threads``. Fewer ``rounds`` are faster: 2 take half the time and 1.5 % more bits at low rates.
+    depend on ``threads``. ``done`` is told how many weights have been done, part by
+    part, on any thread. Fewer ``rounds`` are faster: 2 take half the time and 1.5 % more bits at low rates.
 
     NetError for weights that are not finite; OptionError for steps that are not positive, that do not fit the shape,
     or that are less than 2^-22 of a weight of their row.
@@ -101,16 +111,44 @@ def quantize(
     lam = _lambda(lam, job.layout.trellis)
     if rounds < 1:
         raise OptionError(f"rounds of quantisation must be at least 1, and are {rounds}")
-    levels = np.empty((job.layout.rows, job.columns), np.int32)
     parts = [(start, stop) for start, stop in job.parts() if stop > start]
 
+    levels = _room((job.layout.rows, job.columns), job.narrowest())
+    turn = Lock()
+
     def run(part: tuple[int, int]) -> _Result:
-        return job.rows(*part).run(lam, rounds, measure=False, out=levels[part[0] : part[1]])
+        nonlocal levels
+        start, stop = part
+        found = np.empty((stop - start, job.columns), np.int32)
+        result = job.rows(start, stop).run(lam, rounds, measure=False, out=found)
+        with turn:
+            largest = max(int(found.max(initial=0)), -int(found.min(initial=0)))
+            levels = levels.astype(np.promote_types(levels.dtype, _narrowest(largest)), copy=False)
+            levels[start:stop] = found
+            release(levels[start:stop])
+        if done is not None:
+            done(found.size)
+        return result
 
     with ThreadPoolExecutor(max(1, min(threads, len(parts)))) as pool:
         results = list(pool.map(run, parts))
     shifts = _shifts([result.centroids for result in results])
     return Levels(levels.reshape(job.shape), job.steps.copy(), job.layout.trellis, shifts)
+
+
+def _room(shape: tuple[int, int], dtype: np.dtype[np.signedinteger[Any]]) -> npt.NDArray[np.signedinteger[Any]]:
+    """An array to write to: a large one in a file without a name, so that its pages need not stay in memory."""
+    nbytes = shape[0] * shape[1] * dtype.itemsize
+    if nbytes >= ROOM_IN_MEMORY and hasattr(os, "posix_fallocate"):
+        with suppress(OSError), TemporaryFile() as file:
+            os.posix_fallocate(file.fileno(), 0, nbytes)
+            return np.ndarray(shape, dtype, mmap.mmap(file.fileno(), nbytes))
+    return np.empty(shape, dtype)
+
+
+def _narrowest(largest: int) -> np.dtype[np.signedinteger[Any]]:
+    """The narrowest type of signed integers that holds magnitudes up to this."""
+    return np.dtype(np.min_scalar_type(-largest - 1))
 
 
 def rate_distortion(
@@ -249,6 +287,15 @@ class _Job:
         """The weights for the core: those of a mapped caffemodel begin at any byte, and are copied."""
         return np.require(self.weights, requirements=["C", "A"])
 
+    def narrowest(self) -> np.dtype[np.signedinteger[Any]]:
+        """A type for the levels, which holds them all unless feedback makes some larger than their weights."""
+        largest = 0.0
+        for start, stop in self.parts():
+            part = self.weights[start:stop]
+            largest = max(largest, float(part.max(initial=0)), -float(part.min(initial=0)))
+            release(part)
+        return _narrowest(int(min(largest / float(self.steps.min()), 2.0**24)) // (2 if self.layout.trellis else 1) + 2)
+
     @property
     def columns(self) -> int:
         return int(self.weights.shape[1])
@@ -290,6 +337,7 @@ class _Job:
             fault, position = _core.find_fault(part.aligned, part.layout.shape, part.steps)
             if fault:
                 self._refuse(fault, start + position // self.columns, position % self.columns)
+            release(part.weights)
 
     def _refuse(self, fault: int, row: int, column: int) -> NoReturn:
         where = f"weight {self.weights[row, column]} (row {row}, column {column})"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from demitasse.codec import lossless
 from demitasse.codec.index import Entry, Kind
 from demitasse.errors import ContainerError
-from demitasse.net import Clustered, Dense, Levels, Tensor
+from demitasse.net import Clustered, Dense, Levels, Tensor, release
 
 __all__ = ["DTYPES", "Coded", "as_stored", "as_tensor", "entry_dtype", "hidden_tensors"]
 
@@ -53,6 +53,10 @@ class Coded:
         part = np.require(self.values.reshape(self.entry.matrix)[start:stop], requirements=["C", "A"])
         return part if self.translate is None else self.translate(part)
 
+    def release(self, start: int, stop: int) -> None:
+        """Rows that have been coded need not stay in memory."""
+        release(self.values.reshape(self.entry.matrix)[start:stop])
+
 
 def as_stored(tensor: Tensor) -> Coded:
     """How a tensor is stored. Few distinct values are found and stored as a codebook, also in a plain array."""
@@ -82,7 +86,8 @@ def _levels(tensor: Levels) -> Coded:
         raise ContainerError(f"a tensor of shape {tensor.shape} has {len(steps)} steps and {len(shifts)} shifts")
     single = float(steps[0]) if len(steps) == 1 else 0.0
     entry = Entry(Kind.LEVELS, tensor.shape, tensor.trellis, len(steps), single, (shifts[0], shifts[1], shifts[2]))
-    return Coded(entry, tensor.levels, None, steps if len(steps) != 1 else None)
+    hidden = steps if len(steps) != 1 else None
+    return Coded(entry, tensor.levels, lambda part: part.astype(np.int32, copy=False), hidden)
 
 
 def _clustered(tensor: Clustered) -> Coded:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,24 +91,22 @@ def tensor_error(layer: str, index: int, original: Tensor, candidate: Tensor) ->
         noise += squares
         if squares:
             largest = max(largest, float(np.abs(difference).max()))
+    original.release()
+    candidate.release()
     return WeightError(layer, index, original.shape, signal, noise, largest)
 
 
 def blocks(one: Tensor, other: Tensor) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-    """Both tensors, flat, a block at a time; one that is still in its file is decoded as it is needed."""
-    if hasattr(one, "parts"):
-        yield from ((a, b) for b, a in blocks_of(other, one))
-    else:
-        yield from blocks_of(one, other)
-
-
-def blocks_of(whole: Tensor, other: Tensor) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-    """The same; ``other`` is the one that may come in parts."""
-    flat = whole.array().reshape(-1)
-    parts: Iterable[npt.NDArray[Any]] = other.parts() if hasattr(other, "parts") else [other.array().reshape(-1)]
-    at = 0
-    for part in parts:
-        for start in range(0, part.size, BLOCK):
-            piece = part[start : start + BLOCK]
-            yield flat[at : at + piece.size], piece
-            at += piece.size
+    """Both tensors, flat, a block at a time; what has to be decoded is decoded as it is needed."""
+    ours, theirs = one.parts(), other.parts()
+    a = b = np.empty(0)
+    while True:
+        while not a.size:
+            if (found := next(ours, None)) is None:
+                return
+            a = found
+        while not b.size:
+            b = next(theirs)
+        count = min(a.size, b.size, BLOCK)
+        yield a[:count], b[:count]
+        a, b = a[count:], b[count:]

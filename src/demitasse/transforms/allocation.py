@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 __all__ = ["Allocation", "Steps", "Weighed", "allocated"]
@@ -32,11 +32,15 @@ OCTAVE = 16
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """One tensor: how many weights, their mean square, what a squared error of one costs (None: not known)."""
+    """One tensor: how many weights, their mean square, what a squared error of one costs (None: not known).
+
+    ``share``: of weights that are not zero. Zeros stay zero, without an error.
+    """
 
     size: int
     power: float
     cost: float | None
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ def expected(tensor: Weighed, step: float) -> float:
     error = NOISE * step * step
     if error + tensor.power == 0 or tensor.cost is None:
         return 0.0
+    error *= tensor.share
     return tensor.size * tensor.cost * error * tensor.power / (error + tensor.power)
 
 
@@ -84,7 +89,7 @@ def with_costs(tensors: Mapping[str, Weighed]) -> dict[str, Weighed]:
         energy = sum(tensor.size * tensor.power for tensor in tensors.values())
         typical = 1 / energy if energy else 1.0
     return {
-        key: Weighed(tensor.size, tensor.power, typical if tensor.cost is None else max(tensor.cost, typical * 1e-6))
+        key: replace(tensor, cost=typical if tensor.cost is None else max(tensor.cost, typical * 1e-6))
         for key, tensor in tensors.items()
     }
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +21,7 @@ from demitasse.codec import levels as level_codec
 from demitasse.codec import lossless
 from demitasse.codec.quantizer import quantize
 from demitasse.errors import OptionError
-from demitasse.net import Clustered, Layer, Levels, Net, Note, Tensor
+from demitasse.net import Clustered, Layer, Levels, Net, Note, Tensor, release
 from demitasse.transforms.allocation import Allocation, Steps, Weighed, allocated
 from demitasse.transforms.sensitivity import Sensitivity
 from demitasse.transforms.sensitivity.grid import exact, snapped
@@ -105,7 +106,6 @@ class Quantize:
         jobs = [job for job in jobs if job.key not in kept]
         weighed = {job.key: self.weighed(job) for job in jobs}
         matrices = {job.key: weighed[job.key] for job in jobs if not job.vector}
-        steps = allocated(matrices, self.quality, self.allocation)
         steps = allocated(matrices or weighed, self.quality, self.allocation)
         done = dict(self.run(jobs, steps, weighed))
         layers = [
@@ -120,30 +120,45 @@ class Quantize:
         stride = max(1, values.size // SAMPLE)
         sample = snapped(values[::stride].astype(np.float32))
         square = float(exact(snapped(exact(sample) ** 2)).sum()) / sample.size
+        job.tensor.release()
+        share = np.count_nonzero(sample) / sample.size
         cost = self.sensitivity.costs.get((job.layer.name, job.index))
         size = job.tensor.size
-        return Weighed(size, square, None if cost is None else float(exact(snapped(cost.rows)).sum()) / size)
+        known = None if cost is None else float(exact(snapped(cost.rows)).sum()) / size
+        return Weighed(size, square, known, share)
 
     def run(self, jobs: list[Job], steps: Steps, weighed: Mapping[str, Weighed]) -> Iterator[tuple[str, Tensor]]:
         """Every tensor in its new form. Small ones side by side, large ones each by all threads."""
         total, done = sum(job.tensor.size for job in jobs), 0
+        turn = Lock()
 
         def one(job: Job) -> Tensor:
-            return vector(job, weighed[job.key], steps) if job.vector else self.matrix(job, steps[job.key])
+            def tell(weights: int) -> None:
+                nonlocal done
+                job.tensor.release()
+                with turn:
+                    done += weights
+                    if self.progress is not None:
+                        self.progress(done, total)
+
+            return vector(job, weighed[job.key], steps, tell) if job.vector else self.matrix(job, steps[job.key], tell)
+
+        def tell(weights: int) -> None:
+            nonlocal done
+            done += weights
+            if self.progress is not None:
+                self.progress(done, total)
 
         large = [job for job in jobs if job.tensor.size > LARGE]
         small = [job for job in jobs if job.tensor.size <= LARGE]
         with ThreadPoolExecutor(max(1, self.threads)) as pool:
             for job, tensor in chain(zip(small, pool.map(one, small), strict=True), ((job, one(job)) for job in large)):
-                done += job.tensor.size
-                if self.progress is not None:
-                    self.progress(done, total)
                 yield job.key, tensor
 
-    def matrix(self, job: Job, step: float) -> Tensor:
+    def matrix(self, job: Job, step: float, done: Callable[[int], None]) -> Tensor:
         """Levels; or the tensor itself, where its few values take no more room."""
         values = job.tensor.array()
-        step = max(step, float(np.max(np.abs(values))) / FINEST_INDEX)
+        step = max(step, largest_of(values) / FINEST_INDEX)
         band = self.sensitivity.bands.get(job.layer.name) if job.index == 0 and values.size <= LARGE else None
         coded = quantize(
             values.astype(np.float32, copy=False),
@@ -151,11 +166,12 @@ class Quantize:
             feedback=band.feedback() if band is not None and self.feedback else None,
             rounds=1 if values.size > LARGE else 2,
             threads=self.threads if values.size > LARGE else 1,
+            done=done,
         )
         exactly = bits_as_clusters(values)
         if exactly is None:
             return coded
-        rounded = level_codec.bits(coded.levels, level_codec.Layout.of(values.shape, coded.trellis))
+        rounded = level_codec.bits(coded.levels.astype(np.int32), level_codec.Layout.of(values.shape, coded.trellis))
         return job.tensor if exactly <= FOR_EXACTNESS * rounded else coded
 
     def notes(self, net: Net, kept: Mapping[str, str], done: Mapping[str, Tensor]) -> Iterator[Note]:
@@ -183,11 +199,11 @@ def reason_to_keep(job: Job) -> str | None:
     values = tensor.array()
     if values.dtype.kind != "f":
         return "its elements are not floating-point numbers"
-    if not finite(values):
+    largest = largest_of(values)
+    if not np.isfinite(largest):
         return "it holds numbers that are not finite"
     if tensor.size == 1 or (job.layer.type in STATISTICS and job.index > 1):
         return ""
-    largest = float(np.max(np.abs(values)))
     if largest == 0:
         return ""
     if not TINIEST < largest < HUGEST:
@@ -195,16 +211,20 @@ def reason_to_keep(job: Job) -> str | None:
     return None
 
 
-def finite(values: npt.NDArray[Any]) -> bool:
-    """Whether all are, looked at in parts."""
-    flat = values.reshape(-1)
-    return all(bool(np.isfinite(flat[i : i + LARGE]).all()) for i in range(0, flat.size, LARGE))
+def largest_of(values: npt.NDArray[Any]) -> float:
+    """Magnitude of the largest; not finite if one is not. Looked at in parts, which need not stay in memory."""
+    flat, largest = values.reshape(-1), 0.0
+    for start in range(0, flat.size, LARGE):
+        part = flat[start : start + LARGE]
+        largest = float(np.maximum(largest, np.maximum(part.max(), -part.min())))
+        release(part)
+    return largest
 
 
-def vector(job: Job, weighed: Weighed, steps: Steps) -> Tensor:
+def vector(job: Job, weighed: Weighed, steps: Steps, done: Callable[[int], None]) -> Tensor:
     """Rounded finely; or the tensor itself, where that would not do."""
     values = job.tensor.array().astype(np.float32, copy=False)
-    largest = float(np.max(np.abs(values)))
+    largest = largest_of(values)
     step = largest / FINEST
     if weighed.cost:
         wanted = steps.at(weighed.cost) / VECTOR_FINER
@@ -214,7 +234,7 @@ def vector(job: Job, weighed: Weighed, steps: Steps) -> Tensor:
         step = min(step, smallest / COARSEST)
         if step * FINEST_INDEX < largest:
             return job.tensor
-    return quantize(values, step, trellis=False, lam=0.0, rounds=1)
+    return quantize(values, step, trellis=False, lam=0.0, rounds=1, done=done)
 
 
 def bits_as_clusters(values: npt.NDArray[Any]) -> float | None:

@@ -58,6 +58,7 @@ def estimate(net: Net, pictures: Sequence[Picture], probes: int = PROBES) -> Sen
         for _ in range(probes):
             for key, cost in run.costs(signs(random, run, program, powers)):
                 costs[key] = Marginals.sum((costs[key], cost)) if key in costs else cost
+        del run  # before there is another
     share = 1 / (len(pictures) * probes)
     known = {key: Marginals(cost.rows * share, cost.columns * share) for key, cost in costs.items()}
     return Sensitivity(known, bands, program.opaque)
@@ -75,6 +76,7 @@ def observed(program: Program, pictures: Sequence[Picture]) -> tuple[Wide, dict[
             if band is not None:
                 before = bands.get(step.layer.name)
                 bands[step.layer.name] = band if before is None else before + band
+        del values  # before there are others
     return powers / len(pictures), bands
 
 

@@ -56,7 +56,9 @@ def weights_shape(layer: Layer) -> tuple[int, ...]:
 
 def weights_of(layer: Layer, index: int = 0) -> Array:
     """A tensor on its grid."""
-    return snapped(layer.tensors[index].array(), WEIGHT_BITS)
+    weights = snapped(layer.tensors[index].array(), WEIGHT_BITS)
+    layer.tensors[index].release()
+    return weights
 
 
 def bias_of(layer: Layer) -> Wide | float:
@@ -71,8 +73,10 @@ def convolution(layer: Layer, inputs: Sequence[Array]) -> Result:
     geometry = geometry_of(layer, weights.shape, batch.shape[1])
     bias = np.reshape(bias_of(layer), (-1, 1, 1))
     out = np.stack([convolved(image, weights, geometry) + bias for image in batch])
+    del weights  # on its grid again where it is needed again: kept, all of them would be a second copy of the network
 
     def adjoint(gradients: Sequence[Array]) -> Sequence[Wide]:
+        weights = weights_of(layer)
         size = (batch.shape[2], batch.shape[3])
         return (np.stack([back_projected(item, weights, geometry, size) for item in gradients[0]]),)
 
@@ -114,14 +118,20 @@ def inner_product(layer: Layer, inputs: Sequence[Array]) -> Result:
     blocks = [
         slice(i, i + max(1, BLOCK // matrix.shape[1])) for i in range(0, len(matrix), max(1, BLOCK // matrix.shape[1]))
     ]
-    product = np.concatenate([flat @ exact(snapped(matrix[part], WEIGHT_BITS)).T for part in blocks], axis=1)
+
+    def block(part: slice) -> Wide:
+        weights = exact(snapped(matrix[part], WEIGHT_BITS))
+        layer.tensors[0].release()
+        return weights
+
+    product = np.concatenate([flat @ block(part).T for part in blocks], axis=1)
     out = (product + bias_of(layer)).reshape(*values.shape[:axis], len(matrix))
 
     def adjoint(gradients: Sequence[Array]) -> Sequence[Wide]:
         incoming = exact(gradients[0]).reshape(-1, len(matrix))
         back = np.zeros(flat.shape)
         for part in blocks:
-            back += incoming[:, part] @ exact(snapped(matrix[part], WEIGHT_BITS))
+            back += incoming[:, part] @ block(part)
         return (back.reshape(values.shape),)
 
     def weigh(gradients: Sequence[Array]) -> Sequence[Marginals]:

@@ -11,6 +11,12 @@ from demitasse.transforms import Quantize
 from demitasse.transforms.sensitivity import Band, Marginals, Sensitivity
 
 RNG = np.random.default_rng(11)
+STATE = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def same_numbers_whatever_ran_before() -> None:
+    RNG.bit_generator.state = STATE
 
 
 def laplacian(*shape: int) -> np.ndarray:

@@ -17,6 +17,12 @@ from demitasse.transforms.sensitivity.operators import OPERATORS
 from demitasse.transforms.sensitivity.program import Program
 
 RNG = np.random.default_rng(5)
+STATE = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def same_numbers_whatever_ran_before() -> None:
+    RNG.bit_generator.state = STATE
 
 
 def layer(kind: str, text: str = "", *tensors: Any, inputs: int = 1, outputs: int = 1) -> Layer:

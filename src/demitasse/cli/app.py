@@ -5,12 +5,14 @@ A command's module is imported when the command is used, so that ``--help`` is t
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import json
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 import click
@@ -18,6 +20,9 @@ import click
 from demitasse.errors import DemitasseError, VerificationError
 
 __all__ = ["COMMANDS", "app", "run"]
+
+MALLOC_MMAP_THRESHOLD = -3
+"""M_MMAP_THRESHOLD of malloc.h."""
 
 Section = Literal["Look", "Make smaller"]
 
@@ -91,6 +96,15 @@ def say_version(context: click.Context, wanted: bool) -> None:
     context.exit()
 
 
+def give_memory_back() -> None:
+    """Have large blocks returned to the system when they are freed.
+
+    glibc otherwise keeps them once it has seen some, and a large network ends up in memory twice.
+    """
+    with suppress(OSError, AttributeError, TypeError):  # elsewhere than on glibc there is no such function
+        ctypes.CDLL(None).mallopt(MALLOC_MMAP_THRESHOLD, 1 << 22)
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status; every error ends as one line on stderr."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -103,6 +117,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     terminated_as_exit()
+    give_memory_back()
     try:
         # Not app.main(): it has its own idea of what becomes of a closed pipe and of Ctrl-C.
         with app.make_context("demitasse", given) as context:

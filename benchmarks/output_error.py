@@ -17,6 +17,7 @@ import math
 import tempfile
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def ours(judge: Judge, known: Any, quality: float, allocation: Any) -> tuple[int
         return stored.stat().st_size, judge.error(files.load(stored))
 
 
-def nncodec(judge: Judge, step: float) -> tuple[int, float]:
+def nncodec(judge: Judge, step: float, vectors: float) -> tuple[int, float]:
     arrays = {
         f"{layer.name}\t{i}": np.ascontiguousarray(tensor.array(), np.float32)
         for layer in judge.net.layers
@@ -94,7 +95,7 @@ def nncodec(judge: Judge, step: float) -> tuple[int, float]:
         if tensor.size
     }
     numbered = {f"t{i:05}": name for i, name in enumerate(arrays)}
-    steps = {key: step if is_matrix(arrays[name]) else VECTOR_STEP for key, name in numbered.items()}
+    steps = {key: step if is_matrix(arrays[name]) else vectors for key, name in numbered.items()}
     coded = peers.nncodec({key: arrays[name] for key, name in numbered.items()}, steps)
     decoded = {name: coded.decoded[key] for key, name in numbered.items()}
     layers = [
@@ -132,6 +133,17 @@ def at_error(run: Callable[[float], tuple[int, float]], wanted: float, start: fl
     return math.exp((1 - share) * low[2] + share * high[2]), math.exp((1 - share) * low[1] + share * high[1])
 
 
+def least_bytes(judge: Judge, error: float, start: float) -> tuple[float, float]:
+    """NNCodec's bytes at that error, and its step. Where its default for vectors is too coarse, a finer one."""
+    for finer in (1, 16, 256):
+        vectors = VECTOR_STEP / finer
+        try:
+            return at_error(lambda step, vectors=vectors: nncodec(judge, step, vectors), error, start)
+        except ValueError as reason:
+            print(f"vectors at {vectors:.1e}: {reason}", flush=True)
+    raise SystemExit(f"NNCodec does not reach an error of {error}")
+
+
 def measured(model: Model, quality: float, allocation: str) -> dict[str, Any] | None:
     with tempfile.TemporaryDirectory() as folder:
         judge = Judge(model, Path(folder))
@@ -142,7 +154,7 @@ def measured(model: Model, quality: float, allocation: str) -> dict[str, Any] | 
             return None
         weights = [t.array() for layer in judge.net.layers for t in layer.tensors if is_matrix(t.array())]
         deviation = math.sqrt(sum(float((w.astype(float) ** 2).sum()) for w in weights) / sum(w.size for w in weights))
-        theirs, step = at_error(lambda step: nncodec(judge, step), error, deviation / 4)
+        theirs, step = least_bytes(judge, error, deviation / 4)
     row = {
         "model": model.name,
         "raw": model.size,
@@ -166,7 +178,10 @@ def main() -> None:
     options = parser.parse_args()
     chosen = [model for model in corpus() if not options.models or model.name in options.models]
     chosen.sort(key=lambda model: model.size)
-    rows = [row for model in chosen if (row := measured(model, options.quality, options.allocation)) is not None]
+    rows = []
+    with suppress(KeyboardInterrupt):  # what has been measured by then is published
+        for model in chosen:
+            rows += filter(None, [measured(model, options.quality, options.allocation)])
     ratios = [row["ratio"] for row in rows]
     summary = {"geometric mean": geometric_mean(ratios), "worst": max(ratios), "best": min(ratios)}
     name = "output_error" if options.allocation == "sensitivity" else f"output_error_{options.allocation}"

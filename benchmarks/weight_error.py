@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*")
     wanted = parser.parse_args().models
-    rows = [row for model in corpus() if not wanted or model.name in wanted for row in measured(model)]
+    rows: list[dict[str, Any]] = []
+    with suppress(KeyboardInterrupt):  # what has been measured by then is published
+        for model in corpus():
+            rows += measured(model) if not wanted or model.name in wanted else []
     ratios = [row["ratio"] for row in rows]
     summary = {"geometric mean": geometric_mean(ratios), "worst": max(ratios), "best": min(ratios)}
     publish("weight_error", "Size at equal weight error", rows, summary)

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import encoded, field, random, small_classifier
 
 from demitasse import files, originals
 from demitasse.errors import OptionError
+from networks import encoded, field, random, small_classifier
 
 
 @pytest.fixture

@@ -26,10 +26,10 @@ from demitasse.transforms.sensitivity import Sensitivity, estimate
 
 __all__ = ["QUALITY", "compress", "sensitivity"]
 
-QUALITY: Final = 38.0
-"""Decibels of signal to noise at the outputs, by default.
+QUALITY: Final = 41.0
+"""Decibels of signal to noise at the outputs, by default. On photographs it comes out 3 to 8 dB better than asked for.
 
-At 38 dB the res10 face detector finds the same faces on all photos that were tried, at 32 dB it misses some.
+At 40 dB the res10 face detector finds the same faces on all photos that were tried, at 38 dB one of 160 moves.
 """
 
 OPERATIONS: Final = 3e9

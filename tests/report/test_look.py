@@ -87,6 +87,38 @@ def test_what_cannot_be_known_is_no_error():
     assert "MACs unknown" in headline(found, "x")
 
 
+def unsized(*tensors):
+    batch = Message.of(("data_param", Message.of(("batch_size", 2))))
+    filters = Message.of(("convolution_param", Message.of(("num_output", 8), ("kernel_size", 3))))
+    layers = (
+        Layer("d", "Data", (), ("d",), batch),
+        Layer("c", "Convolution", ("d",), ("c",), filters, tensors),
+        Layer("r", "ReLU", ("c",), ("r",)),
+    )
+    return inspect_net(Net("n", layers), file_bytes=9)
+
+
+def test_parameters_that_depend_on_unknown_data_are_not_passed_over():
+    found = unsized()
+    assert (found.parameters, found.complete) == (8, False)  # the biases
+    assert "8 parameters or more" in headline(found, "x")
+    assert any("d (Data) does not say" in note for note in found.notes)
+    assert [cells[0] for cells in table_rows(found)] == ["c"]
+    assert not any("zeros" in cell for cells in table_rows(found) for cell in cells)
+
+
+def test_with_weights_all_parameters_are_known():
+    found = unsized(Dense(np.ones((8, 3, 3, 3), np.float32)), Dense(np.ones(8, np.float32)))
+    assert (found.parameters, found.complete) == (224, True)
+    assert "224 parameters ·" in headline(found, "x")
+
+
+def test_no_layer_is_called_hidden_where_all_are_shown():
+    found = unsized()
+    assert closing(found, ["x"], stored=False) == ["not shown without --all: 2 layers without weights"]
+    assert closing(found, ["x"], stored=False, every=True) == []
+
+
 def test_the_text_says_what_could_leave(tmp_path):
     def pruned(layer: Layer) -> Layer:
         if layer.name != "fc":

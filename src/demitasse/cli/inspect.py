@@ -45,9 +45,10 @@ def command(model: tuple[Path, ...], every: bool, as_json: bool, threads: int | 
             threads=worker_threads(threads),
             progress=progress,
         )
+    every = every or not any(row.weighted for row in found.layers)
     terminal.line(headline(found, given.files[-1].name))
-    terminal.table(COLUMNS, table_rows(found, every or not found.parameters))
-    for text in closing(found, [str(path) for path in given.files], given.demi is not None):
+    terminal.table(COLUMNS, table_rows(found, every))
+    for text in closing(found, [str(path) for path in given.files], given.demi is not None, every):
         terminal.line("  " + text)
     for text in found.notes[:NOTES]:
         terminal.note(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -17,13 +17,16 @@ __all__ = ["Facts", "facts"]
 class Facts:
     """Of the layers of one phase, the test phase if there is one; keyed by ``id`` of the layer, since names may repeat.
 
-    ``peak_activations`` in bytes as float32. ``None``, or a missing key: not known.
+    ``peak_activations`` in bytes as float32. ``None``, or a missing key: not known. ``unsized``: layers that need
+    weights whose shapes depend on something unknown; ``needed`` counts only the rest of theirs.
+    None, once the network has weights: then a layer without has none.
     """
 
     layers: tuple[Layer, ...]
     outputs: Mapping[int, MaybeShape] = field(default_factory=dict)
     macs: Mapping[int, int | None] = field(default_factory=dict)
     needed: Mapping[int, int] = field(default_factory=dict)
+    unsized: frozenset[int] = frozenset()
     total_macs: int | None = None
     peak_activations: int | None = None
     notes: tuple[str, ...] = ()
@@ -33,6 +36,10 @@ class Facts:
         if layer.tensors:
             return sum(tensor.size for tensor in layer.tensors)
         return self.needed.get(id(layer), 0)
+
+    def complete(self, layer: Layer) -> bool:
+        """Whether `parameters` counts all of the layer's weights."""
+        return bool(layer.tensors) or id(layer) not in self.unsized
 
 
 def facts(net: Net) -> Facts:
@@ -56,13 +63,28 @@ def facts(net: Net) -> Facts:
         for layer, own in zip(layers, shapes.parameters, strict=True)
         if own is not None
     }
+    unsized = {
+        id(layer)
+        for layer, own in zip(layers, shapes.parameters, strict=True)
+        if not net.parameters and (own is None or not all(known(shape) for shape in own))
+    }
     unknown = [f"{note.layer}: {note.text}" for note in (*graph.net.report[len(net.report) :], *shapes.notes)]
     return Facts(
         layers,
         {id(layer): own[0] for layer, own in zip(layers, shapes.outputs, strict=True) if own},
         {id(layer): macs for layer, macs in zip(layers, shapes.macs, strict=True)},
         needed,
+        frozenset(unsized),
         shapes.total_macs,
         shapes.peak_memory,
-        (*phase, *unknown),
+        (*phase, *vague_sources(layers, shapes.outputs), *unknown),
     )
+
+
+def vague_sources(layers: Sequence[Layer], outputs: Sequence[Sequence[MaybeShape]]) -> list[str]:
+    """Layers that bring data of a size which only the data tell: why much of the rest is not known."""
+    return [
+        f"{layer.name} ({layer.type}) does not say how large its data are: what depends on that is not known"
+        for layer, own in zip(layers, outputs, strict=True)
+        if not layer.inputs and own and not known(own[0])
+    ]

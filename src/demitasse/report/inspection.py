@@ -25,7 +25,8 @@ class LayerRow:
     ``bits``: bits per weight of an order-0 entropy coder after rounding to steps of half a standard deviation.
     ``removable``: bytes of the layer's own weights that belong to unread inputs or to dead outputs; to constant ones
     only in an InnerProduct, from which a constant can always move into the biases of the layers behind it.
-    ``stored``: bytes that it takes in a .demi.
+    ``stored``: bytes that it takes in a .demi. ``complete``: whether ``parameters`` are all, or only those that are
+    known, since the shapes of others are not.
     """
 
     name: str
@@ -33,6 +34,7 @@ class LayerRow:
     output: tuple[int, ...] | None = None
     shapes: tuple[tuple[int, ...], ...] = ()
     parameters: int = 0
+    complete: bool = True
     macs: int | None = None
     bytes: int = 0
     stored: int | None = None
@@ -48,9 +50,16 @@ class LayerRow:
     same_as: str = ""
 
     @property
+    def weighted(self) -> bool:
+        """Whether the layer has weights, or would have if a model were given."""
+        return bool(self.parameters) or not self.complete
+
+    @property
     def scattered(self) -> bool:
         """Whether a quarter of the weights or more are zeros in no row or column of their own."""
-        return bool(self.parameters) and 4 * (self.zeros * self.bytes // self.parameters - self.removable) >= self.bytes
+        if not self.zeros or not self.parameters:
+            return False
+        return 4 * (self.zeros * self.bytes // self.parameters - self.removable) >= self.bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,11 @@ class Inspection:
     def peak_memory(self) -> int | None:
         """Weights and activations, in bytes."""
         return None if self.peak_activations is None else self.parameters * FLOAT + self.peak_activations
+
+    @property
+    def complete(self) -> bool:
+        """Whether ``parameters`` are all that the network needs; otherwise it needs more."""
+        return all(row.complete for row in self.layers)
 
     @property
     def weight_bytes(self) -> int:
@@ -92,6 +106,7 @@ class Inspection:
             "name": self.name,
             "file_bytes": self.file_bytes,
             "parameters": self.parameters,
+            "complete": self.complete,
             "macs": self.macs,
             "peak_memory_bytes": self.peak_memory,
             "peak_activation_bytes": self.peak_activations,

@@ -33,16 +33,23 @@ def headline(found: Inspection, shown_file: str) -> str:
     numbers = [
         found.name or "network without a name",
         f"{shown_file} {size(found.file_bytes)}",
-        f"{count(found.parameters)} parameters",
+        parameters_in_words(found),
         f"{count(found.macs)} MACs" if found.macs is not None else "MACs unknown",
         f"peak memory {size(found.peak_memory)}" if found.peak_memory is not None else "peak memory unknown",
     ]
     return " · ".join(numbers)
 
 
+def parameters_in_words(found: Inspection) -> str:
+    """How many there are, as far as that is known."""
+    if found.complete:
+        return f"{count(found.parameters)} parameters"
+    return f"{count(found.parameters)} parameters or more" if found.parameters else "parameters unknown"
+
+
 def table_rows(found: Inspection, every: bool = False) -> list[list[str]]:
     """Cells for `COLUMNS`: layers with weights, or every layer."""
-    return [cells(row) for row in found.layers if every or row.parameters]
+    return [cells(row) for row in found.layers if every or row.weighted]
 
 
 def cells(row: LayerRow) -> list[str]:
@@ -76,12 +83,12 @@ def remark(row: LayerRow) -> str:
     return "; ".join(said)
 
 
-def closing(found: Inspection, files: Sequence[str], stored: bool) -> list[str]:
-    """Where the bytes are and which of them could leave, with commands that exist."""
+def closing(found: Inspection, files: Sequence[str], stored: bool, every: bool = False) -> list[str]:
+    """Where the bytes are and which of them could leave, with commands that exist. ``every``: no layer was omitted."""
     lines: list[str] = []
-    omitted = sum(not row.parameters for row in found.layers)
-    if omitted:
-        lines.append(f"{omitted} layers without weights are not shown (--all)")
+    omitted = sum(not row.weighted for row in found.layers)
+    if omitted and not every:
+        lines.append(f"not shown without --all: {omitted} layer{'s' if omitted != 1 else ''} without weights")
     if not found.weight_bytes:
         return lines
     if any(row.bits for row in found.layers):

@@ -68,6 +68,7 @@ def from_graph(layer: Layer, known: Facts, stored: Mapping[tuple[str, int], int]
         output=known.outputs.get(id(layer)),
         shapes=tuple(tensor.shape for tensor in layer.tensors),
         parameters=known.parameters(layer),
+        complete=known.complete(layer),
         macs=known.macs.get(id(layer)),
         bytes=sum(tensor.nbytes for tensor in layer.tensors),
         stored=None if stored is None else sum(stored.get((layer.name, i), 0) for i in range(len(layer.tensors))),

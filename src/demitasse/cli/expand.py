@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import click
 
 from demitasse import files, originals
-from demitasse.cli.model import check_output, form, source
+from demitasse.cli.model import Source, check_output, form
 from demitasse.cli.options import (
     debugging,
     dry_run,
@@ -26,6 +27,7 @@ from demitasse.cli.terminal import Terminal
 from demitasse.errors import OptionError, VerificationError
 from demitasse.evaluate.compare import Subject, reason_not_to_run
 from demitasse.evaluate.weights import identical
+from demitasse.files import content
 from demitasse.report.quantities import count, size
 
 __all__ = ["command"]
@@ -49,6 +51,16 @@ def command(**options: Any) -> int:
     return Request(**options)()
 
 
+def demi_alone(paths: Sequence[Path]) -> Path:
+    """The one .demi. OptionError says what was given instead."""
+    for path in paths:
+        if content(path) != "demi":
+            raise OptionError(f"{path} is no .demi: expand takes a .demi, and gives plain Caffe files")
+    if len(paths) != 1:
+        raise OptionError(f"{len(paths)} files given: expand takes one .demi")
+    return paths[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """The options, by name."""
@@ -63,18 +75,16 @@ class Request:
 
     def __call__(self) -> int:
         """Do it. The exit status."""
-        given = source(self.model)
-        if given.demi is None:
-            raise OptionError(f"{given} is a plain Caffe file already: expand takes a .demi")
+        demi = demi_alone(self.model)
         if form(self.output) != "folder":
             raise OptionError(f"{self.output}: expand writes plain Caffe files into a folder: give -o out/")
-        targets = [Path(self.output) / (given.demi.stem + suffix) for suffix in (".prototxt", ".caffemodel")]
-        check_output(targets, given)
+        targets = [Path(self.output) / (demi.stem + suffix) for suffix in (".prototxt", ".caffemodel")]
+        check_output(targets, Source(demi=demi))
         terminal = Terminal(self.quiet, self.as_json)
-        exact = originals.is_original(given.demi)
-        terminal.step("read", f"{given.demi.name} · {size(given.bytes)}{' · lossless' if exact else ''}")
+        exact = originals.is_original(demi)
+        terminal.step("read", f"{demi.name} · {size(demi.stat().st_size)}{' · lossless' if exact else ''}")
         with (scratch if self.dry else staged)(targets) as paths:
-            written = (self.restored if exact else self.decoded)(given.demi, *paths)
+            written = (self.restored if exact else self.decoded)(demi, *paths)
             reason = "not asked for" if not self.run else reason_not_to_run(written, threads=self.threads or 0)
             sizes = [path.stat().st_size for path in paths]
         for target, nbytes in zip(targets, sizes, strict=True):
@@ -87,7 +97,7 @@ class Request:
         terminal.result(
             {
                 "command": "expand",
-                "input": {"file": given.demi, "bytes": given.bytes, "lossless": exact},
+                "input": {"file": demi, "bytes": demi.stat().st_size, "lossless": exact},
                 "output": [{"file": file, "bytes": nbytes} for file, nbytes in zip(targets, sizes, strict=True)],
                 "written": not self.dry,
                 "verified": True,

@@ -14,8 +14,9 @@ from demitasse.cli.options import debugging, dry_run, json_output, output, quiet
 from demitasse.cli.staging import scratch, staged
 from demitasse.cli.terminal import Terminal
 from demitasse.deep_compression import import_net
-from demitasse.errors import VerificationError
+from demitasse.errors import OptionError, VerificationError
 from demitasse.evaluate.weights import identical
+from demitasse.files import content
 from demitasse.report.quantities import count, ratio, size
 
 __all__ = ["command"]
@@ -35,6 +36,14 @@ def command(**options: Any) -> int:
     The file has no shapes: DEPLOY is the prototxt of the same network. Codebooks and weights are kept to the bit.
     """
     return Request(**options)()
+
+
+def check_kinds(deploy: Path, net: Path) -> None:
+    """OptionError if the two are plainly something else, or the wrong way round. A .net has no mark of its own."""
+    if content(deploy) != "text":
+        raise OptionError(f"{deploy} is not a prototxt: give DEPLOY FILE.net")
+    if net.suffix == ".caffemodel" or content(net) == "demi":
+        raise OptionError(f"{net} is no .net of Deep Compression: `demitasse compress` takes other networks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,7 @@ class Request:
         else:
             targets = [Path(self.output) / (self.net.stem + suffix) for suffix in suffixes]
         check_output(targets, Source(self.deploy, self.net))
+        check_kinds(self.deploy, self.net)
         net = import_net(self.deploy, self.net)
         read = self.net.stat().st_size
         terminal.step("read", f"{net.name or self.net.name} · {count(net.parameters)} parameters · {size(read)}")

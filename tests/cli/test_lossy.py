@@ -37,7 +37,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def step(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """Replaces the planner by plain rounding; the step can be changed."""
-    used = {"step": 0.01}
+    used = {"step": 0.004}
     monkeypatch.setattr(plan, "compress", lambda net, quality, **options: rounded(net, used["step"]))
     return used
 
@@ -73,6 +73,16 @@ def test_a_lossless_demi_can_be_made_smaller(here, step):
     assert main(["compress", DEPLOY, MODEL, "-o", "y.demi", "-q"]) == 0
     assert (here / "x.demi").read_bytes() == (here / "y.demi").read_bytes()
     assert main(["compress", "x.demi", "-o", "x.demi", "-q"]) == 2
+
+
+def test_what_a_demi_had_lost_before_is_said_to_be_left_out(here, step, capsys):
+    assert main(["compress", DEPLOY, MODEL, "-o", "exact.demi", "--lossless", "-q"]) == 0
+    assert main(["compress", "exact.demi", "-o", "x y.demi", "--no-run"]) == 0
+    out = capsys.readouterr().out
+    assert "had lost already" not in out
+    assert "`demitasse expand 'x y.demi' -o out/`" in out
+    assert main(["compress", "x y.demi", "-o", "z.demi", "--no-run"]) == 0
+    assert "had lost already" in capsys.readouterr().out
 
 
 def test_without_running_outputs_are_not_compared(here, step, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,8 @@ class Request:
         terminal = Terminal(self.quiet, self.as_json)
         net = files.load(*given.files)
         terminal.step("read", f"{net.name or given} · {count(net.parameters)} parameters · {size(given.bytes)}")
+        if given.demi is not None and not originals.is_original(given.demi):
+            terminal.note("a .demi is the original here: what it had lost already is not part of any figure below")
         with (scratch if self.dry else staged)([target]) as (path,):
             work = self.keep if self.lossless else self.shrink
             stored, found = work(terminal, given, net, path)
@@ -156,7 +159,8 @@ class Request:
     def closing(self, found: Comparison | None, target: Path, times: float) -> list[str]:
         """What it loads in (as far as that was tried), and how to get plain files."""
         tried = ", OpenCV 4 through demitasse.to_opencv()" if found is not None and found.outputs else ""
-        lines = [f"Loads in: demitasse{tried}. `demitasse expand {target} -o out/` gives plain Caffe files."]
+        expand = shlex.join(["demitasse", "expand", str(target), "-o", "out/"])
+        lines = [f"Loads in: demitasse{tried}. `{expand}` gives plain Caffe files."]
         if self.dry:
             lines.append(f"Nothing was written: {target} would be {ratio(times, 1)} smaller.")
         return lines

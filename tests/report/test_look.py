@@ -107,6 +107,12 @@ def test_parameters_that_depend_on_unknown_data_are_not_passed_over():
     assert not any("zeros" in cell for cells in table_rows(found) for cell in cells)
 
 
+def test_a_network_whose_shapes_make_no_sense_has_no_number_of_parameters():
+    filters = Message.of(("convolution_param", Message.of(("num_output", 8))))  # no kernel_size
+    layers = (Layer("i", "Input", (), ("d",)), Layer("c", "Convolution", ("d",), ("c",), filters))
+    assert "parameters unknown" in headline(inspect_net(Net("n", layers), file_bytes=9), "x")
+
+
 def test_with_weights_all_parameters_are_known():
     found = unsized(Dense(np.ones((8, 3, 3, 3), np.float32)), Dense(np.ones(8, np.float32)))
     assert (found.parameters, found.complete) == (224, True)

@@ -51,12 +51,14 @@ def facts(net: Net) -> Facts:
         try:
             graph = build(net, "TRAIN")
         except NetError:
-            return Facts(net.layers, notes=(f"all layers are shown, of every phase: {error}",))
+            return Facts(
+                net.layers, unsized=unsized_all(net.layers), notes=(f"all layers are shown, of every phase: {error}",)
+            )
         phase = ("this network is one for training only: it is shown as it trains",)
     try:
         shapes = infer(graph)
     except NetError as error:
-        return Facts(graph.layers, notes=(*phase, f"shapes are not known: {error}"))
+        return Facts(graph.layers, unsized=unsized_all(graph.layers), notes=(*phase, f"shapes are not known: {error}"))
     layers = graph.layers
     needed = {
         id(layer): sum(prod(shape) for shape in own if known(shape))
@@ -79,6 +81,11 @@ def facts(net: Net) -> Facts:
         shapes.peak_memory,
         (*phase, *vague_sources(layers, shapes.outputs), *unknown),
     )
+
+
+def unsized_all(layers: Sequence[Layer]) -> frozenset[int]:
+    """Of layers whose shapes are not known: all of them, unless there are weights."""
+    return frozenset() if any(layer.tensors for layer in layers) else frozenset(map(id, layers))
 
 
 def vague_sources(layers: Sequence[Layer], outputs: Sequence[Sequence[MaybeShape]]) -> list[str]:

@@ -68,6 +68,8 @@ def test_long_numbers_take_no_long_time(digits):
         (1e300, "1e+300"),
         (float("inf"), "inf"),
         (float("-inf"), "-inf"),
+        (1000000.5, "1000000.5"),
+        (-16777215.0, "-16777215"),
         (float("nan"), "nan"),
     ],
 )

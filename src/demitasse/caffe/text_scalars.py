@@ -65,10 +65,11 @@ def format_number(value: int | float) -> str:
     with np.errstate(over="ignore"):
         single = np.float32(value)
     text = (str(single) if float(single) == value else repr(value)).removesuffix(".0")
-    # 134217728 is shorter than 1.3421773e+08, and exact
-    if "e+" in text and len(whole := str(int(value))) <= len(text):
-        return whole
-    return text
+    if "e+" not in text:
+        return text
+    # 134217728 is shorter than 1.3421773e+08, and exact; 1000000.5 is shorter than 1.0000005e+06
+    plain = str(int(value)) if value == int(value) else np.format_float_positional(single, trim="-")
+    return plain if len(plain) <= len(text) else text
 
 
 _ESCAPE: Final = re.compile(

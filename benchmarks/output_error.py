@@ -141,7 +141,7 @@ def least_bytes(judge: Judge, error: float, start: float) -> tuple[float, float]
             return at_error(lambda step, vectors=vectors: nncodec(judge, step, vectors), error, start)
         except ValueError as reason:
             print(f"vectors at {vectors:.1e}: {reason}", flush=True)
-    raise SystemExit(f"NNCodec does not reach an error of {error}")
+    return math.nan, math.nan
 
 
 def measured(model: Model, quality: float, allocation: str) -> dict[str, Any] | None:
@@ -155,6 +155,9 @@ def measured(model: Model, quality: float, allocation: str) -> dict[str, Any] | 
         weights = [t.array() for layer in judge.net.layers for t in layer.tensors if is_matrix(t.array())]
         deviation = math.sqrt(sum(float((w.astype(float) ** 2).sum()) for w in weights) / sum(w.size for w in weights))
         theirs, step = least_bytes(judge, error, deviation / 4)
+        if math.isnan(theirs):
+            print(f"{model.name}: NNCodec does not reach our error of {error:.2e}, with whatever step: no ratio")
+            return None
     row = {
         "model": model.name,
         "raw": model.size,

@@ -53,6 +53,15 @@ def test_a_network_is_equal_to_itself(paths):
     assert found.runtime.startswith("OpenCV 4")
 
 
+def test_weights_of_other_shapes_are_not_called_equal(paths):
+    net = files.load(*paths)
+    other = net.with_layers(layer.with_tensors(()) for layer in net.layers)
+    found = compare(net, other, run=False)
+    assert found.unmatched == ("conv1", "fc")
+    assert found.weight_snr is None
+    assert not found.as_dict()["weights"]["exact"]
+
+
 def test_noise_in_the_weights_shows_in_the_outputs(paths):
     net = files.load(*paths)
     little, much = (compare(net, noisy(net, amount)) for amount in (0.01, 0.1))

@@ -24,13 +24,16 @@ class Comparison:
     skipped: str = ""
 
     @property
-    def weight_snr(self) -> float:
-        """Signal to noise over all matrices and kernels in dB; infinite for equal ones.
+    def weight_snr(self) -> float | None:
+        """Signal to noise over all matrices and kernels in dB; infinite for equal ones. Layers in ``unmatched`` do not
+        count; ``None`` if that leaves nothing.
 
         Vectors do not count where there are matrices: the variances of one BatchNorm can outweigh a whole network.
         """
         matrices = [error for error in self.weights if len(error.shape) > 1]
         counted = matrices or self.weights
+        if self.unmatched and not counted:
+            return None
         return decibels(sum(error.signal for error in counted), sum(error.noise for error in counted))
 
     @property
@@ -54,7 +57,7 @@ class Comparison:
         return {
             "weights": {
                 "snr_db": self.weight_snr,
-                "exact": all(error.noise == 0 for error in self.weights),
+                "exact": not self.unmatched and all(error.noise == 0 for error in self.weights),
                 "unmatched": self.unmatched,
                 "tensors": [
                     {"layer": e.layer, "index": e.index, "snr_db": e.snr, "largest": e.largest, "exact": e.noise == 0}

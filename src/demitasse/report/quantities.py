@@ -55,8 +55,10 @@ def percent(part: float, whole: float) -> str:
     return f"{share:.0f} %"
 
 
-def decibel(value: float) -> str:
-    """``31.2 dB``; ``exact`` for no noise at all."""
+def decibel(value: float | None) -> str:
+    """``31.2 dB``; ``exact`` for no noise at all, a question mark for what could not be compared."""
+    if value is None:
+        return "?"
     if value == math.inf:
         return "exact"
     return "no signal" if value == -math.inf else f"{value:.1f} dB"

@@ -29,6 +29,7 @@ from demitasse.report import quantities
         (quantities.percent, (10, 10), "100 %"),
         (quantities.decibel, (31.24,), "31.2 dB"),
         (quantities.decibel, (math.inf,), "exact"),
+        (quantities.decibel, (None,), "?"),
         (quantities.shape, ((64, 3, 3, 3),), "64×3×3×3"),
         (quantities.shape, ((),), "scalar"),
     ],

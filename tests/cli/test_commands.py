@@ -192,7 +192,9 @@ def test_ctrl_c_leaves_nothing(here, number, status):
 
     (here / MODEL).write_bytes(field(100, field(1, b"fc") + field(2, b"InnerProduct") + field(7, blob(weights))))
     before = names(here)
-    running = process(["compress", DEPLOY, MODEL, "-o", "new/x.demi", "--no-run"])
+    # Whoever runs the tests in the background of a shell ignores SIGINT, and so would a child.
+    listening = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    running = process(["compress", DEPLOY, MODEL, "-o", "new/x.demi", "--no-run"], **listening)
     deadline = time.monotonic() + 30
     while not (here / "new").exists() and time.monotonic() < deadline:
         time.sleep(0.005)

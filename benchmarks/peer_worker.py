@@ -55,7 +55,7 @@ def zipnn(request):
     from zipnn import ZipNN
 
     raw = Path(request["file"]).read_bytes()
-    coder = ZipNN(bytearray_dtype=request["dtype"], threads=2)
+    coder = ZipNN(bytearray_dtype=request["dtype"], threads=1)
     start = time.perf_counter()
     packed = coder.compress(bytearray(raw))
     encoded = time.perf_counter()

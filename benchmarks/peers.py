@@ -31,7 +31,7 @@ REQUIREMENTS = (
     ["pybind11", "setuptools<81", "wheel"],
     ["--no-deps", "--no-build-isolation", "nncodec==2.1.3"],
     ["--no-deps", "zipnn==0.5.4"],
-    ["zstandard", "lz4", "xxhash", "psutil"],
+    ["zstandard", "lz4", "xxhash", "psutil", "safetensors"],
 )
 RDO = 1.0
 """NNCodec's ``lambda_scale``: rate-distortion optimisation in its trellis."""

@@ -24,8 +24,14 @@ TOGETHER: Final = 1 << 20
 """Weights that are decoded at once."""
 
 
-def release(values: npt.NDArray[Any]) -> None:
-    """Let go of the pages of a contiguous array that is mapped from a file; they come back when they are touched."""
+def release(values: npt.NDArray[Any], *, shared: bool = False) -> None:
+    """Let go of the pages of a contiguous array that is mapped from a file; they come back when they are touched.
+
+    An array that can be written to is left alone, since what was written to a private mapping would be lost; unless
+    whoever made it says that it is ``shared`` with its file.
+    """
+    if values.flags.writeable and not shared:
+        return
     owner: Any = values
     while isinstance(owner, np.ndarray | memoryview):
         owner = owner.base if isinstance(owner, np.ndarray) else owner.obj

@@ -125,7 +125,7 @@ def quantize(
             largest = max(int(found.max(initial=0)), -int(found.min(initial=0)))
             levels = levels.astype(np.promote_types(levels.dtype, _narrowest(largest)), copy=False)
             levels[start:stop] = found
-            release(levels[start:stop])
+            release(levels[start:stop], shared=True)
         if done is not None:
             done(found.size)
         return result
@@ -133,6 +133,7 @@ def quantize(
     with ThreadPoolExecutor(max(1, min(threads, len(parts)))) as pool:
         results = list(pool.map(run, parts))
     shifts = _shifts([result.centroids for result in results])
+    levels.flags.writeable = False
     return Levels(levels.reshape(job.shape), job.steps.copy(), job.layout.trellis, shifts)
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "TRELLIS_LAMBDA",
     "Importance",
     "RatePoint",
+    "largest_of",
     "quantize",
     "rate_distortion",
     "step_for_error",
@@ -135,6 +136,16 @@ def quantize(
     shifts = _shifts([result.centroids for result in results])
     levels.flags.writeable = False
     return Levels(levels.reshape(job.shape), job.steps.copy(), job.layout.trellis, shifts)
+
+
+def largest_of(values: npt.NDArray[Any]) -> float:
+    """Magnitude of the largest; not finite if one is not. Looked at in parts, which need not stay in memory."""
+    flat, largest = values.reshape(-1), 0.0
+    for start in range(0, flat.size, BLOCK_ELEMENTS):
+        part = flat[start : start + BLOCK_ELEMENTS]
+        largest = float(np.maximum(largest, np.maximum(part.max(), -part.min())))
+        release(part)
+    return largest
 
 
 def _room(shape: tuple[int, int], dtype: np.dtype[np.signedinteger[Any]]) -> npt.NDArray[np.signedinteger[Any]]:
@@ -290,11 +301,7 @@ class _Job:
 
     def narrowest(self) -> np.dtype[np.signedinteger[Any]]:
         """A type for the levels, which holds them all unless feedback makes some larger than their weights."""
-        largest = 0.0
-        for start, stop in self.parts():
-            part = self.weights[start:stop]
-            largest = max(largest, float(part.max(initial=0)), -float(part.min(initial=0)))
-            release(part)
+        largest = largest_of(self.weights)
         return _narrowest(int(min(largest / float(self.steps.min()), 2.0**24)) // (2 if self.layout.trellis else 1) + 2)
 
     @property

@@ -19,9 +19,9 @@ import numpy.typing as npt
 
 from demitasse.codec import levels as level_codec
 from demitasse.codec import lossless
-from demitasse.codec.quantizer import quantize
+from demitasse.codec.quantizer import largest_of, quantize
 from demitasse.errors import OptionError
-from demitasse.net import Clustered, Layer, Levels, Net, Note, Tensor, release
+from demitasse.net import Clustered, Layer, Levels, Net, Note, Tensor
 from demitasse.transforms.allocation import Allocation, Steps, Weighed, allocated
 from demitasse.transforms.sensitivity import Sensitivity
 from demitasse.transforms.sensitivity.grid import exact, snapped
@@ -143,12 +143,6 @@ class Quantize:
 
             return vector(job, weighed[job.key], steps, tell) if job.vector else self.matrix(job, steps[job.key], tell)
 
-        def tell(weights: int) -> None:
-            nonlocal done
-            done += weights
-            if self.progress is not None:
-                self.progress(done, total)
-
         large = [job for job in jobs if job.tensor.size > LARGE]
         small = [job for job in jobs if job.tensor.size <= LARGE]
         with ThreadPoolExecutor(max(1, self.threads)) as pool:
@@ -209,16 +203,6 @@ def reason_to_keep(job: Job) -> str | None:
     if not TINIEST < largest < HUGEST:
         return "its numbers are at the limits of float32"
     return None
-
-
-def largest_of(values: npt.NDArray[Any]) -> float:
-    """Magnitude of the largest; not finite if one is not. Looked at in parts, which need not stay in memory."""
-    flat, largest = values.reshape(-1), 0.0
-    for start in range(0, flat.size, LARGE):
-        part = flat[start : start + LARGE]
-        largest = float(np.maximum(largest, np.maximum(part.max(), -part.min())))
-        release(part)
-    return largest
 
 
 def vector(job: Job, weighed: Weighed, steps: Steps, done: Callable[[int], None]) -> Tensor:

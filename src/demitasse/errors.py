@@ -14,6 +14,9 @@ DemitasseError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 __all__ = [
     "ContainerError",
     "DemitasseError",
@@ -83,4 +86,8 @@ class MissingExtraError(DemitasseError):
 
 
 class VerificationError(DemitasseError):
-    """An output, reloaded, is not what was meant to be written."""
+    """An output, reloaded, is not what was meant to be written. ``details``: what was found, for JSON."""
+
+    def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.details = details or {}

@@ -39,6 +39,8 @@ COMMANDS: dict[str, Entry] = {
     "inspect": Entry("demitasse.cli.inspect", "Look", "What is in a network, and what makes it large."),
     "compress": Entry("demitasse.cli.compress", "Make smaller", "Store a network as one small .demi, verified."),
     "expand": Entry("demitasse.cli.expand", "Make smaller", "Turn a .demi back into plain Caffe files."),
+    "half": Entry("demitasse.cli.half", "Make smaller", "Weights as float16."),
+    "apply": Entry("demitasse.cli.apply", "Make smaller", "Apply the transforms of a recipe."),
     "import-net": Entry("demitasse.cli.import_net", "Make smaller", "Read weights stored by Deep Compression (.net)."),
 }
 
@@ -141,7 +143,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True, color=colour)
         status = 1 if isinstance(error, VerificationError) else 2
         if "--json" in given:
-            click.echo(json.dumps({"error": message, "status": status}))
+            from demitasse.cli.terminal import json_ready
+
+            details = error.details if isinstance(error, VerificationError) else {}
+            click.echo(json.dumps(json_ready({**details, "error": message, "status": status}), ensure_ascii=False))
         return status
 
 

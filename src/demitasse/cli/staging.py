@@ -35,7 +35,7 @@ def staged(targets: Sequence[Path]) -> Iterator[list[Path]]:
             path.replace(target)
     except VerificationError as error:
         kept = ", ".join(str(path) for path in waiting if path.exists())
-        raise VerificationError(f"{error}{f' (kept as {kept})' if kept else ''}") from None
+        raise VerificationError(f"{error}{f' (kept as {kept})' if kept else ''}", error.details) from None
     except BaseException:
         for path in waiting:
             with suppress(OSError):

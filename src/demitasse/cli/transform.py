@@ -1,0 +1,211 @@
+"""What every command that transforms a network does around the transforms themselves.
+
+Load, apply, write under a temporary name, read again, compare with what was given, and say what changed: the four
+numbers, shapes before and after, and what was left alone for which reason. A command is its options and
+``Request("fold", (Fold(),), **options)()``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from demitasse import files
+from demitasse.cli.model import Source, check_output, form, source
+from demitasse.cli.options import (
+    debugging,
+    dry_run,
+    json_output,
+    model_argument,
+    no_run,
+    output,
+    pictures,
+    quiet,
+    threads,
+    worker_threads,
+)
+from demitasse.cli.staging import scratch, staged
+from demitasse.cli.terminal import Terminal
+from demitasse.cli.verdict import OUTPUTS, output_rows, outputs_in_words
+from demitasse.errors import VerificationError
+from demitasse.evaluate.compare import Shown, Subject, compare
+from demitasse.evaluate.comparison import Comparison
+from demitasse.evaluate.weights import identical
+from demitasse.net import Net, Note
+from demitasse.report.changes import LAYERS, TENSORS, Change, changes, layer_rows, tensor_rows
+from demitasse.report.footprint import BEFORE_AND_AFTER, Footprint, before_and_after, footprint
+from demitasse.report.quantities import count, size
+from demitasse.transforms.recipe import as_steps, name_of
+from demitasse.transforms.transform import EXACT, Transform, is_kept, supply
+
+__all__ = ["Request", "transform_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+NAMES = 4
+"""Layers that a note names before it says how many more there are."""
+
+
+def transform_options(command: F) -> F:
+    """DEPLOY MODEL or FILE.demi, ``-o``, and the options that all transforming commands have."""
+    for option in reversed(
+        (
+            model_argument("DEPLOY MODEL | FILE.demi"),
+            output("Folder for plain Caffe files, or NAME.demi."),
+            pictures,
+            dry_run,
+            no_run,
+            json_output,
+            threads,
+            quiet,
+            debugging,
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command's name, its transforms, and the options of `transform_options` by name."""
+
+    command: str
+    transforms: Sequence[Transform]
+    model: tuple[Path, ...]
+    output: str
+    images: Path | None
+    mean: tuple[float, ...] | None
+    scale: float | None
+    dry: bool
+    run: bool
+    as_json: bool
+    threads: int | None
+    quiet: bool
+
+    def __call__(self) -> int:
+        """Do it. The exit status."""
+        given = source(self.model)
+        targets = self.targets(given)
+        check_output(targets, given)
+        terminal = Terminal(self.quiet, self.as_json)
+        net = files.load(*given.files)
+        terminal.step("read", f"{net.name or given} · {count(net.parameters)} parameters · {size(given.bytes)}")
+        result = self.applied(net, terminal)
+        with (scratch if self.dry else staged)(targets) as paths:
+            written = self.written(result, paths)
+            nbytes = paths[-1].stat().st_size
+            found = self.compared(terminal, given, net, written)
+        before, after = footprint(net, given.bytes), footprint(written.net, nbytes)
+        changed = changes(net, written.net)
+        self.show(terminal, (before, after), changed, result.report[len(net.report) :])
+        for target in targets:
+            terminal.step("would write" if self.dry else "wrote", str(target))
+        terminal.result(
+            {
+                "command": self.command,
+                "recipe": as_steps(self.transforms),
+                "input": {"files": given.files, **before.as_dict()},
+                "output": {"files": targets, **after.as_dict()},
+                "written": not self.dry,
+                "verified": True,
+                "tolerance": self.tolerance,
+                "comparison": found.as_dict(),
+                "layers": [change.as_dict() for change in changed],
+                "report": [
+                    {"step": note.step, "layer": note.layer, "text": note.text, **note.data}
+                    for note in result.report[len(net.report) :]
+                ],
+            }
+        )
+        return 0
+
+    @property
+    def tolerance(self) -> float | None:
+        """Relative error of the outputs that is allowed; None where they change by choice."""
+        each = [transform.tolerance for transform in self.transforms]
+        return None if None in each else sum(one for one in each if one is not None)
+
+    def targets(self, given: Source) -> list[Path]:
+        """The files to write."""
+        if form(self.output) == "demi":
+            return [Path(self.output)]
+        stem = given.files[-1].stem
+        return [Path(self.output) / f"{stem}.prototxt", Path(self.output) / f"{stem}.caffemodel"]
+
+    def applied(self, net: Net, terminal: Terminal) -> Net:
+        """The network after all transforms; each is announced when it is done."""
+        for transform in self.transforms:
+            seen = len(net.report)
+            net = supply(transform, threads=worker_threads(self.threads))(net)
+            notes = [note for note in net.report[seen:] if not note.layer and not is_kept(note)]
+            for note in notes:
+                terminal.step(name_of(transform), note.text, aside=self.aside(transform))
+        return net
+
+    def aside(self, transform: Transform) -> str:
+        """Whether it changes what the network computes."""
+        return "exact" if transform.tolerance is not None and transform.tolerance <= EXACT else ""
+
+    def written(self, net: Net, paths: Sequence[Path]) -> Subject:
+        """What was written, read again. VerificationError if other weights come back."""
+        if len(paths) == 1:
+            files.save_container(net, paths[0])
+            written = Subject(files.load(paths[0], missing="keep"))
+        else:
+            files.save_pair(net, *paths)
+            written = Subject(files.load(*paths, missing="keep"), *paths)
+        if not identical(net, written.net):
+            raise VerificationError(f"{self.output}: other weights were read than were written")
+        return written
+
+    def compared(self, terminal: Terminal, given: Source, net: Net, written: Subject) -> Comparison:
+        """The original beside the result. VerificationError if more than rounding differs and only that should."""
+        shown = Shown(self.images, self.mean, self.scale)
+        original = Subject(net, given.prototxt, given.caffemodel)
+        found = compare(original, written, images=shown, run=self.run, threads=self.threads or 0)
+        if found.skipped:
+            terminal.note(outputs_in_words(found))
+            return found
+        worst = found.worst
+        if self.tolerance is not None and worst is not None and not worst.relative <= self.tolerance:
+            raise VerificationError(
+                f"{worst.name}: the relative error is {worst.relative:.1e}, and rounding explains {self.tolerance:.0e}"
+            )
+        terminal.step("compared", outputs_in_words(found))
+        terminal.table(OUTPUTS, output_rows(found), indent=4)
+        return found
+
+    def show(
+        self,
+        terminal: Terminal,
+        numbers: tuple[Footprint, Footprint],
+        changed: Sequence[Change],
+        notes: Sequence[Note],
+    ) -> None:
+        """What changed and what did not."""
+        if changed:
+            terminal.line()
+            columns, rows = (TENSORS, tensor_rows(changed)) if self.dry else (LAYERS, layer_rows(changed))
+            terminal.table(columns, rows, indent=4)
+        for text in reasons([note for note in notes if is_kept(note)]):
+            terminal.note(text)
+        terminal.line()
+        terminal.table(BEFORE_AND_AFTER, before_and_after(*numbers), indent=4)
+        terminal.line()
+
+
+def reasons(notes: Sequence[Note]) -> list[str]:
+    """Why things were left alone: layers with the same reason together."""
+    layers: dict[str, list[str]] = {}
+    for note in notes:
+        layers.setdefault(note.text, []).append(note.layer)
+    return [f"{listed(names)}{text}" for text, names in layers.items()]
+
+
+def listed(names: Sequence[str]) -> str:
+    """A few names and how many more; nothing for the network as a whole."""
+    named = list(dict.fromkeys(name for name in names if name))
+    more = f" and {len(named) - NAMES} more" if len(named) > NAMES else ""
+    return f"{', '.join(named[:NAMES])}{more}: " if named else ""

@@ -1,0 +1,76 @@
+"""What a transform is: a frozen dataclass whose fields are its options, and whose call turns a `Net` into another.
+
+``Factorize(layer="fc6", rank=1024)(net)``. A list of transforms is a recipe (`demitasse.transforms.recipe`).
+What only whoever runs a transform can give it (what blobs look like on pictures, a number of threads) are fields made
+by `supplied`: recipes do not have them, and `supply` fills them in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import field, fields, is_dataclass, replace
+from typing import Any, ClassVar, Final, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from demitasse.net import Net, Note
+
+__all__ = ["EXACT", "Activations", "Transform", "done", "is_kept", "kept", "supplied", "supply"]
+
+EXACT: Final = 1e-4
+"""Relative error of outputs that rounding explains where a transform changes nothing else."""
+
+Activations = Callable[[Net, Sequence[str]], Iterator[Mapping[str, npt.NDArray[np.float32]]]]
+"""Given a network and names of blobs: the values of these blobs, one mapping for each picture (or batch of them)."""
+
+
+class Transform(Protocol):
+    """A callable from network to network.
+
+    Never changes what it is given, and leaves the names of the network's input and output blobs as they are.
+    Says what it did, and what it did not do and why, in notes added to ``Net.report`` (`done`, `kept`).
+    OptionError for an option that makes no sense, also for this network; NetError for what it cannot work on.
+    """
+
+    tolerance: ClassVar[float | None]
+    """Largest relative error of the outputs that rounding explains (`EXACT` for an exact transform); None if the
+    transform changes what the network computes by choice."""
+
+    def __call__(self, net: Net) -> Net:
+        """The network, transformed."""
+        ...
+
+
+def done(step: str, layer: str, text: str, **data: Any) -> Note:
+    """A note on something that was done; ``layer`` is "" for a summary of the whole step."""
+    return Note(step, layer, text, data)
+
+
+def kept(step: str, layer: str, why: str, **data: Any) -> Note:
+    """A note on something that was not done to a layer, and the reason."""
+    return Note(step, layer, why, {"kept": True, **data})
+
+
+def is_kept(note: Note) -> bool:
+    """Whether a note says that something was not done."""
+    return bool(note.data.get("kept"))
+
+
+def supplied(default: Any = None) -> Any:
+    """A dataclass field for what no recipe holds: filled in by `supply`."""
+    return field(default=default, repr=False, compare=False, kw_only=True, metadata={"supplied": True})
+
+
+T = TypeVar("T", bound=Transform)
+
+
+def supply(transform: T, **values: Any) -> T:
+    """The transform with its fields made by `supplied` set to those of ``values`` that have their names.
+
+    What is None is left as it is, and so is what the transform has no such field for."""
+    if not is_dataclass(transform):
+        return transform
+    wanted = [one.name for one in fields(transform) if one.metadata.get("supplied")]
+    found = {name: values[name] for name in wanted if values.get(name) is not None}
+    return replace(transform, **found) if found else transform

@@ -22,7 +22,7 @@ from demitasse.errors import NetError
 from demitasse.message import Field, Message, replaced
 from demitasse.net import Layer, Net, Tensor
 
-__all__ = ["buffers", "prototxt", "write_caffemodel"]
+__all__ = ["buffers", "prototxt", "put_blob", "write_caffemodel"]
 
 _LAYER: Final = 100
 _BLOBS: Final = 7
@@ -178,10 +178,19 @@ def layer_parts(layer: Layer) -> Iterator[Part]:
     message = layer_message(layer)
     yield whole(encode(message, "LayerParameter", before=_BLOBS))
     for index, tensor in enumerate(layer.tensors):
-        parts = blob_parts(tensor, f"{layer}, blob {index}")
-        yield whole(field_header(_BLOBS, sum(part.size for part in parts)))
-        yield from parts
+        yield from blob_field(tensor, _BLOBS, f"{layer}, blob {index}")
     yield whole(encode(message, "LayerParameter", after=_BLOBS))
+
+
+def put_blob(file: BinaryIO, tensor: Tensor, number: int, where: str) -> int:
+    """Writes a blob as the field of that number, and returns the bytes; ``where`` names it in errors."""
+    return put(file, blob_field(tensor, number, where))
+
+
+def blob_field(tensor: Tensor, number: int, where: str) -> list[Part]:
+    """A blob with what stands before it."""
+    parts = blob_parts(tensor, where)
+    return [whole(field_header(number, sum(part.size for part in parts))), *parts]
 
 
 def blob_parts(tensor: Tensor, where: str) -> list[Part]:

@@ -1,0 +1,1 @@
+"""Caffe's training on PyTorch: solver files, data layers, snapshots."""

@@ -1,0 +1,307 @@
+"""A network that runs: a torch module over a built graph, which calls one function per layer.
+
+Any batch and picture size goes in; what the layers say about these shapes is worked out once and kept. Blobs are
+values: a layer that works in place gives its blob a new value, and what is read before that is the old one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from demitasse.errors import NetError, WeightsError
+from demitasse.layers.build import AUTOMATIC, Graph, phase_of
+from demitasse.layers.layertype import LayerType, blaming, refuse, text
+from demitasse.layers.shapes import checked_parameters, place
+from demitasse.layers.sizes import Shape
+from demitasse.layers.table import layer_type
+from demitasse.message import as_flag
+from demitasse.net import Dense, Layer, Net, Tensor
+from demitasse.runtime.operation import Call, Operation
+from demitasse.runtime.schedule import Step, aliases, schedule
+from demitasse.runtime.table import operation
+from demitasse.runtime.weights import Place, as_tensor, owned, parameter, same_weights
+
+__all__ = ["ALL", "Network"]
+
+ALL = "*"
+"""Wanted: every blob."""
+
+Inputs = Mapping[str, torch.Tensor | npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A layer on inputs of certain shapes. ``weights``: its blobs, and the shape in which it sees each one that is
+    stored in another (else ``None``)."""
+
+    kind: LayerType
+    weights: tuple[torch.nn.Parameter, ...]
+    views: tuple[Shape | None, ...]
+
+    def blobs(self) -> tuple[torch.Tensor, ...]:
+        """The weights in the shapes that the layer needs."""
+        if not any(view is not None for view in self.views):
+            return self.weights
+        pairs = zip(self.weights, self.views, strict=True)
+        return tuple(weight if view is None else weight.view(view) for weight, view in pairs)
+
+
+class Network(torch.nn.Module):
+    """A built network as a torch module.
+
+    ``plugins``: operations by layer type, for types that are not known, or in place of ours. ``seed``: of all that is
+    random. In phase TEST weights are mapped from their file as long as nothing needs them elsewhere, and must not be
+    written to; in phase TRAIN, or with ``writable``, they are copies.
+    NetError for a device that there is not.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        device: str = "cpu",
+        plugins: Mapping[str, Operation] | None = None,
+        seed: int = 0,
+        writable: bool | None = None,
+    ) -> None:
+        super().__init__()
+        self.graph = graph
+        self._device = available(device)
+        self._plugins = dict(plugins or {})
+        self._writable = graph.phase == "TRAIN" if writable is None else writable
+        self._generator = torch.Generator(self._device).manual_seed(seed)
+        self._owners, self._values = owned(graph.layers)
+        self._positions = {layer.name: i for i, layer in reversed(list(enumerate(graph.layers)))}
+        self._aliases = aliases(graph.layers)
+        self._placed: dict[tuple[int, tuple[Shape, ...]], Placed] = {}
+        self._schedules: dict[tuple[tuple[str, ...] | None, frozenset[str]], tuple[Step, ...]] = {}
+        self._operations: dict[int, Operation] = {}
+        self._gates = {i: gate for i, layer in enumerate(graph.layers) if (gate := closed(layer))}
+        self._states: dict[int, dict[str, Any]] = {}
+
+    def forward(self, inputs: Inputs, wanted: str | Sequence[str] | None = None) -> dict[str, torch.Tensor]:
+        """One pass. Blobs by name: of the graph's outputs, of those ``wanted``, or, for ``"*"``, of all.
+
+        A blob that was written in place has its final value. ``inputs`` are float32 of Caffe's shapes (anything else
+        is converted). NetError for inputs that are missing or do not fit, and for layers that cannot run.
+        """
+        names = self._names(wanted)
+        blobs = self._feed(inputs)
+        for _ in self._run(blobs, names, frozenset(inputs)):
+            pass
+        return blobs if names is None else {name: blobs[name] for name in names}
+
+    def _names(self, wanted: str | Sequence[str] | None) -> tuple[str, ...] | None:
+        """The wanted blobs; ``None`` for all."""
+        if wanted is None:
+            return self.outputs
+        if isinstance(wanted, str):
+            return None if wanted == ALL else (wanted,)
+        return tuple(wanted)
+
+    def walk(self, inputs: Inputs) -> Iterator[tuple[Layer, tuple[torch.Tensor, ...]]]:
+        """One pass over all layers, and what each of them gives, before a later layer changes it in place."""
+        yield from self._run(self._feed(inputs), self.outputs, frozenset(inputs))
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Blobs that `forward` gives unless it is told otherwise: the graph's outputs, and the sum of losses that the
+        file gives no name, as ``(automatic)``."""
+        unnamed = any(layer_type(layer.type).is_loss and not layer.outputs for layer in self.graph.layers)
+        named = tuple(name for name in self.graph.outputs if name != AUTOMATIC)
+        return (*named, AUTOMATIC) if unnamed or AUTOMATIC in self.graph.loss_weights else named
+
+    def loss(self, outputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The weighted sum of the losses among what `forward` gave."""
+        terms = [outputs[name].sum() * weight for name, weight in self.graph.loss_weights.items() if name in outputs]
+        return torch.stack(terms).sum() if terms else torch.zeros((), device=self._device)
+
+    def weight(self, layer: str, index: int) -> torch.nn.Parameter:
+        """A layer's blob of weights; the owner's, if it is shared. NetError if there is none."""
+        if layer not in self._positions:
+            raise NetError(f'no layer "{layer}" in network "{self.graph.net.name}"')
+        return self._weight((self._positions[layer], index))
+
+    def tensors(self) -> Net:
+        """The network with its weights as they are now."""
+        layers = []
+        for i, layer in enumerate(self.graph.layers):
+            tensors = [self._current((i, k), tensor) for k, tensor in enumerate(layer.tensors)]
+            same = all(new is old for new, old in zip(tensors, layer.tensors, strict=True))
+            layers.append(layer if same else layer.with_tensors(tensors))
+        return self.graph.net.with_layers(layers)
+
+    def reset(self) -> None:
+        """Forget what layers keep from one pass to the next."""
+        self._states.clear()
+
+    def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        """Every blob of weights, once, as ``LAYER/INDEX`` with dots in names replaced."""
+        self._load()
+        return super().named_parameters(*args, **kwargs)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """As in any module."""
+        self._load()
+        return super().state_dict(*args, **kwargs)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Any:
+        self._load()
+        self._placed.clear()
+        return super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def _load(self) -> None:
+        """Make parameters of all weights."""
+        for place_ in self._values:
+            self._weight(place_)
+
+    def _weight(self, where: Place) -> torch.nn.Parameter:
+        """The parameter of a place, made on first use."""
+        owner = self._owners.get(where, where)
+        layer = self.graph.layers[owner[0]]
+        key = f"{owner[0]}:{layer.name}/{owner[1]}".replace(".", "·")
+        found = self._parameters.get(key)
+        if found is not None:
+            return found
+        if owner not in self._values:
+            has, asked = len(layer.tensors), self.graph.layers[where[0]]
+            raise WeightsError(f"{asked}: needs blob {where[1]} of its weights, and has {has}: give weights for it")
+        made = parameter(self._values[owner], self._device, writable=self._writable)
+        self.register_parameter(key, made)
+        return made
+
+    def _current(self, where: Place, tensor: Tensor) -> Tensor:
+        """A weight as it is now: the very tensor, if nothing can have changed it."""
+        if not self._writable:
+            return tensor
+        return Dense(self._weight(where).detach().cpu().numpy().reshape(tensor.shape).copy())
+
+    def _feed(self, inputs: Inputs) -> dict[str, torch.Tensor]:
+        """The inputs as float32 tensors on the device."""
+        sources = {
+            name: layer for layer in self.graph.layers if layer_type(layer.type).is_source for name in layer.outputs
+        }
+        blobs: dict[str, torch.Tensor] = {}
+        for name, values in inputs.items():
+            if name not in sources:
+                known = ", ".join(sources) or "none"
+                raise NetError(f'an array is given for "{name}", which is no input of this network; inputs: {known}')
+            blobs[name] = self._input(sources[name], name, values)
+        return blobs
+
+    def _input(self, layer: Layer, name: str, values: torch.Tensor | npt.NDArray[Any]) -> torch.Tensor:
+        """One input. NetError if it holds no numbers, or none at all."""
+        if not isinstance(values, torch.Tensor):
+            array = np.asarray(values)
+            if array.dtype.kind not in "fiub":
+                refuse(layer, f'"{name}" is given {array.dtype} values; it needs numbers')
+            values = as_tensor(array)
+        if 0 in values.shape:
+            refuse(layer, f'"{name}" is given a shape of {text(tuple(values.shape))}; every size must be at least 1')
+        return values.to(self._device, torch.float32)
+
+    def _run(
+        self, blobs: dict[str, torch.Tensor], wanted: tuple[str, ...] | None, fed: frozenset[str]
+    ) -> Iterator[tuple[Layer, tuple[torch.Tensor, ...]]]:
+        """Run layers, adding to ``blobs``; what nobody needs any more is dropped from it."""
+        steps = self._schedules.get((wanted, fed))
+        if steps is None:
+            self._check_wanted(wanted)
+            steps = self._schedules[wanted, fed] = schedule(self.graph.layers, wanted, fed)
+        for step in steps:
+            values = self._step(step, blobs)
+            for name, value in zip(step.outputs, values, strict=False):
+                if name == AUTOMATIC:
+                    value = self._share_of_loss(step.layer, value) + blobs.get(name, 0.0)
+                blobs[name] = value
+            for name in self._aliases.get(step.index, ()):
+                if name in blobs:
+                    blobs[name] = values[0].reshape(blobs[name].shape)
+            yield step.layer, values
+            for name in step.done:
+                blobs.pop(name, None)
+
+    def _check_wanted(self, wanted: tuple[str, ...] | None) -> None:
+        """NetError for a blob that no layer gives."""
+        known = {name for layer in self.graph.layers for name in layer.outputs} | {AUTOMATIC}
+        for name in wanted or ():
+            if name not in known:
+                raise NetError(f'blob "{name}" is wanted, and no layer gives it in phase {self.graph.phase}')
+
+    def _share_of_loss(self, layer: Layer, value: torch.Tensor) -> torch.Tensor:
+        """A loss without a name, scaled so that the sum of all of them has one weight."""
+        whole = self.graph.loss_weights.get(AUTOMATIC, 1.0)
+        own = layer.message.numbers("loss_weight") or (1.0,)
+        return value if own[0] == whole else value * (own[0] / whole)
+
+    def _step(self, step: Step, blobs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """What one layer gives."""
+        i, layer = step.index, step.layer
+        inputs = tuple([blobs[name] for name in layer.inputs])
+        if i in self._gates:
+            gates = zip(inputs, self._gates[i], strict=True)
+            inputs = tuple(value.detach() if shut else value for value, shut in gates)
+        key = (i, tuple([tuple(value.shape) for value in inputs]))
+        placed = self._placed.get(key)
+        if placed is None:
+            placed = self._placed[key] = self._place(i, layer, key[1])
+        run = self._operations.get(i)
+        if run is None:
+            run = self._operations[i] = operation(placed.kind, self._plugins)
+        state = self._states.setdefault(i, {})
+        try:
+            result = run(Call(placed.kind, inputs, placed.blobs(), state, self._generator))
+        except NetError as error:
+            with blaming(layer):
+                raise error
+        except RuntimeError as error:
+            first = str(error).strip().splitlines() or [type(error).__name__]
+            raise NetError(f"{layer}: cannot run: {first[0]}") from error
+        values = (result,) if isinstance(result, torch.Tensor) else tuple(result)
+        if len(values) < len(step.outputs):
+            refuse(layer, f"gives {len(values)} blobs; the file names {len(step.outputs)}")
+        return values
+
+    def _place(self, i: int, layer: Layer, shapes: tuple[Shape, ...]) -> Placed:
+        """A layer on inputs of these shapes. NetError if it cannot work on them, or its weights do not fit."""
+        with blaming(layer):
+            kind, _ = place(layer, shapes, phase_of(layer.message, self.graph.phase))
+            kind.outputs()
+            wanted = checked_parameters(kind)
+        if wanted is None:
+            return Placed(kind, tuple(self._weight((i, k)) for k in range(len(layer.tensors))), ())
+        number = len(layer.tensors)
+        if number and number != len(wanted):
+            raise WeightsError(f"{layer}: has {number} blobs of weights; it needs {len(wanted)}")
+        weights = tuple(self._weight((i, k)) for k in range(len(wanted)))
+        specs = layer.message.messages("param")
+        views: list[Shape | None] = []
+        for k, (weight, shape) in enumerate(zip(weights, wanted, strict=True)):
+            stored = tuple(weight.shape)
+            permissive = k < len(specs) and specs[k].string("share_mode") in ("PERMISSIVE", "1")
+            same_weights(layer, k, stored, shape, sizes_only=permissive)
+            views.append(None if stored == shape else shape)
+        return Placed(kind, weights, tuple(views))
+
+
+def available(device: str) -> torch.device:
+    """The device of that name. NetError if torch does not know it or it is not there."""
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        raise NetError(f'there is no device "{device}"; use cpu or cuda') from None
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise NetError(f'device "{device}" is not there: torch {torch.__version__} finds no CUDA')
+    return found
+
+
+def closed(layer: Layer) -> tuple[bool, ...]:
+    """For each input whether ``propagate_down`` keeps the gradient from it; empty if it keeps none."""
+    gates = tuple(not as_flag(gate) for gate in layer.message.scalars("propagate_down"))
+    return gates if any(gates) else ()

@@ -128,14 +128,18 @@ class Network(torch.nn.Module):
             raise NetError(f'no layer "{layer}" in network "{self.graph.net.name}"')
         return self._weight((self._positions[layer], index))
 
-    def tensors(self) -> Net:
-        """The network with its weights as they are now."""
+    def tensors(self, *, copy: bool = True) -> Net:
+        """The network with its weights as they are now; without ``copy``, on a CPU, they change when these change."""
         layers = []
         for i, layer in enumerate(self.graph.layers):
-            tensors = [self._current((i, k), tensor) for k, tensor in enumerate(layer.tensors)]
+            tensors = [self._current((i, k), tensor, copy) for k, tensor in enumerate(layer.tensors)]
             same = all(new is old for new, old in zip(tensors, layer.tensors, strict=True))
             layers.append(layer if same else layer.with_tensors(tensors))
         return self.graph.net.with_layers(layers)
+
+    def reseed(self, seed: int) -> None:
+        """Begin the random numbers of layers (Dropout) anew."""
+        self._generator.manual_seed(seed)
 
     def reset(self) -> None:
         """Forget what layers keep from one pass to the next."""
@@ -176,11 +180,12 @@ class Network(torch.nn.Module):
         self.register_parameter(key, made)
         return made
 
-    def _current(self, where: Place, tensor: Tensor) -> Tensor:
+    def _current(self, where: Place, tensor: Tensor, copy: bool) -> Tensor:
         """A weight as it is now: the very tensor, if nothing can have changed it."""
         if not self._writable:
             return tensor
-        return Dense(self._weight(where).detach().cpu().numpy().reshape(tensor.shape).copy())
+        values = self._weight(where).detach().cpu().numpy().reshape(tensor.shape)
+        return Dense(values.copy() if copy else values)
 
     def _feed(self, inputs: Inputs) -> dict[str, torch.Tensor]:
         """The inputs as float32 tensors on the device."""

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from demitasse.errors import FileError
-from demitasse.evaluate.pictures import generated, photographs
+from demitasse.evaluate.pictures import generated
 
 
 def test_generated_pictures_depend_on_the_seed_only():
@@ -28,29 +27,3 @@ def test_generated_pictures_have_the_spectrum_of_photographs():
         middle = (frequency > 0.03) & (frequency < 0.4)
         slopes.append(np.polyfit(np.log(frequency[middle]), np.log(amplitude[middle] + 1e-9), 1)[0])
     assert -1.6 < np.mean(slopes) < -0.7
-
-
-def test_photographs_come_by_name(tmp_path):
-    cv2 = pytest.importorskip("cv2")
-    for name in ("b.png", "a.jpg"):
-        cv2.imwrite(str(tmp_path / name), np.zeros((4, 5, 3), np.uint8))
-    (tmp_path / "notes.txt").write_text("no picture")
-    assert [(name, picture.shape) for name, picture in photographs(tmp_path)] == [
-        ("a.jpg", (4, 5, 3)),
-        ("b.png", (4, 5, 3)),
-    ]
-
-
-def test_a_folder_without_pictures_is_an_error(tmp_path):
-    with pytest.raises(FileError, match="no pictures"):
-        photographs(tmp_path)
-    with pytest.raises(FileError, match="not a folder"):
-        photographs(tmp_path / "missing")
-
-
-@pytest.mark.parametrize("content", [b"", b"not a picture"])
-def test_a_broken_picture_is_an_error(tmp_path, content):
-    pytest.importorskip("cv2")
-    (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(FileError, match=r"a\.png"):
-        photographs(tmp_path)

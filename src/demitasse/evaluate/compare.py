@@ -18,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from demitasse import files
+from demitasse.datasets.pictures import Picture, photographs
 from demitasse.errors import NetError, VerificationError
 from demitasse.evaluate.comparison import Comparison
 from demitasse.evaluate.inputs import feeds, picture_shape
 from demitasse.evaluate.outputs import OutputError, output_error
-from demitasse.evaluate.pictures import Picture, generated, photographs
+from demitasse.evaluate.pictures import generated
 from demitasse.evaluate.preprocessing import Preprocessing, preprocessing
 from demitasse.evaluate.probes import Probe, probes
 from demitasse.evaluate.weights import weight_errors

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from demitasse.datasets.pictures import Picture
 from demitasse.errors import NetError
-from demitasse.evaluate.pictures import Picture
 from demitasse.evaluate.preprocessing import Preprocessing
 
 __all__ = ["feeds", "picture_shape"]

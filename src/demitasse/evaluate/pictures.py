@@ -1,50 +1,18 @@
-"""Pictures to run networks on: a folder of photographs, or generated ones with the statistics of photographs.
+"""Pictures to run networks on when there are no photographs: generated, with the statistics of photographs.
 
-Generated pictures have the 1/f amplitude spectrum of natural scenes (Field, 1987), strongly correlated colours, and
+They have the 1/f amplitude spectrum of natural scenes (Field, 1987), strongly correlated colours, and
 edges from occluding discs (the dead-leaves model; Lee, Mumford and Huang, 2001): noise without these excites a
 network quite differently from a photograph. They depend on the seed only.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from demitasse.errors import FileError
-from demitasse.runtime.opencv import import_opencv
+from demitasse.datasets.pictures import Picture
 
-__all__ = ["Picture", "generated", "photographs"]
-
-Picture = npt.NDArray[np.uint8]
-"""Height × width × 3, blue first, as OpenCV reads them."""
-
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-
-
-def photographs(folder: Path) -> list[tuple[str, Picture]]:
-    """Name and pixels of every picture in a folder, by name. FileError if there are none, or one is unreadable."""
-    if not folder.is_dir():
-        raise FileError(f"{folder}: not a folder of pictures")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not paths:
-        raise FileError(f"{folder}: no pictures in it (looked for {', '.join(sorted(SUFFIXES))})")
-    cv2 = import_opencv("reading pictures")
-    return [(path.name, photograph(cv2, path)) for path in paths]
-
-
-def photograph(cv2: Any, path: Path) -> Picture:
-    """One picture. FileError if it cannot be read."""
-    try:
-        pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error) as error:
-        raise FileError(f"{path}: {getattr(error, 'strerror', None) or 'not a picture'}") from None
-    if pixels is None:
-        raise FileError(f"{path}: not a picture that OpenCV can read")
-    read: Picture = pixels
-    return read
+__all__ = ["generated"]
 
 
 def generated(count: int, height: int, width: int, seed: int = 0) -> list[tuple[str, Picture]]:

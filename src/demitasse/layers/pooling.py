@@ -18,6 +18,9 @@ __all__ = [
     "pooled_size",
 ]
 
+Pair = tuple[int, int]
+"""Height and width."""
+
 
 def pooled_size(size: int, window: tuple[int, int], pad: tuple[int, int], *, clip: bool, ceil: bool = True) -> int:
     """Positions of a pooling window, of some size and stride, on one axis.
@@ -119,23 +122,30 @@ class SpatialPyramidPooling(LayerType):
 
     field: ClassVar[str] = "spp_param"
 
-    def outputs(self) -> tuple[Shape | None, ...]:
-        images, channels, *size = self.axes(4)
-        levels = [self._bins(size, 2**level) for level in range(self.positive("pyramid_height"))]
-        if len(levels) == 1:
-            return ((images, channels, *levels[0]),)
-        return ((images, channels * sum(height * width for height, width in levels)),)
+    @cached_property
+    def levels(self) -> tuple[tuple[Pair, Pair, Pair], ...]:
+        """For each level the window, which is also its step, the padding on every side, and the number of bins, each in
+        height and width."""
+        height, width = self.axes(4)[2:]
+        return tuple(self._bins((height, width), 2**level) for level in range(self.positive("pyramid_height")))
 
-    def _bins(self, size: list[int], bins: int) -> tuple[int, int]:
-        """Height and width of one level: Caffe derives a pooling with padding from the number of bins."""
-        kernels = [-(-length // bins) for length in size]
-        pads = [(kernel * bins - length + 1) // 2 for kernel, length in zip(kernels, size, strict=True)]
+    def outputs(self) -> tuple[Shape | None, ...]:
+        images, channels = self.axes(4)[:2]
+        sizes = [size for _, _, size in self.levels]
+        if len(sizes) == 1:
+            return ((images, channels, *sizes[0]),)
+        return ((images, channels * sum(height * width for height, width in sizes)),)
+
+    def _bins(self, size: Pair, bins: int) -> tuple[Pair, Pair, Pair]:
+        """Window, padding and size of one level: Caffe derives a pooling with padding from the number of bins."""
+        kernel = -(-size[0] // bins), -(-size[1] // bins)
+        pad = (kernel[0] * bins - size[0] + 1) // 2, (kernel[1] * bins - size[1] + 1) // 2
         result: list[int] = []
-        for length, kernel, pad in zip(size, kernels, pads, strict=True):
-            if pad >= kernel:
+        for length, window, side in zip(size, kernel, pad, strict=True):
+            if side >= window:
                 self.refuse(f"an input of {length} is too small for {bins} bins: lower pyramid_height")
-            result.append(pooled_size(length, (kernel, kernel), (pad, pad), clip=any(pads)))
-        return result[0], result[1]
+            result.append(pooled_size(length, (window, window), (side, side), clip=any(pad)))
+        return kernel, pad, (result[0], result[1])
 
 
 class ROIPooling(LayerType):

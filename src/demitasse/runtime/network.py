@@ -17,8 +17,8 @@ import torch
 from demitasse.errors import NetError, WeightsError
 from demitasse.layers.build import AUTOMATIC, Graph, phase_of
 from demitasse.layers.layertype import LayerType, blaming, refuse, text
-from demitasse.layers.shapes import checked_parameters, place
-from demitasse.layers.sizes import Shape
+from demitasse.layers.shapes import checked_parameters, place, resolve
+from demitasse.layers.sizes import MaybeShape, Shape
 from demitasse.layers.table import layer_type
 from demitasse.message import as_flag
 from demitasse.net import Dense, Layer, Net, Tensor
@@ -37,10 +37,11 @@ Inputs = Mapping[str, torch.Tensor | npt.NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A layer on inputs of certain shapes. ``weights``: its blobs, and the shape in which it sees each one that is
-    stored in another (else ``None``)."""
+    """A layer on inputs of certain shapes. ``shapes``: of its outputs. ``weights``: its blobs; ``views``: the shape in
+    which it sees each one that is stored in another (else ``None``)."""
 
     kind: LayerType
+    shapes: tuple[MaybeShape, ...]
     weights: tuple[torch.nn.Parameter, ...]
     views: tuple[Shape | None, ...]
 
@@ -261,7 +262,7 @@ class Network(torch.nn.Module):
             run = self._operations[i] = operation(placed.kind, self._plugins)
         state = self._states.setdefault(i, {})
         try:
-            result = run(Call(placed.kind, inputs, placed.blobs(), state, self._generator))
+            result = run(Call(placed.kind, inputs, placed.blobs(), state, self._generator, placed.shapes))
         except NetError as error:
             with blaming(layer):
                 raise error
@@ -277,10 +278,10 @@ class Network(torch.nn.Module):
         """A layer on inputs of these shapes. NetError if it cannot work on them, or its weights do not fit."""
         with blaming(layer):
             kind, _ = place(layer, shapes, phase_of(layer.message, self.graph.phase))
-            kind.outputs()
+            outputs = resolve(kind, {})
             wanted = checked_parameters(kind)
         if wanted is None:
-            return Placed(kind, tuple(self._weight((i, k)) for k in range(len(layer.tensors))), ())
+            return Placed(kind, outputs, tuple(self._weight((i, k)) for k in range(len(layer.tensors))), ())
         number = len(layer.tensors)
         if number and number != len(wanted):
             raise WeightsError(f"{layer}: has {number} blobs of weights; it needs {len(wanted)}")
@@ -292,7 +293,7 @@ class Network(torch.nn.Module):
             permissive = k < len(specs) and specs[k].string("share_mode") in ("PERMISSIVE", "1")
             same_weights(layer, k, stored, shape, sizes_only=permissive)
             views.append(None if stored == shape else shape)
-        return Placed(kind, weights, tuple(views))
+        return Placed(kind, outputs, weights, tuple(views))
 
 
 def available(device: str) -> torch.device:

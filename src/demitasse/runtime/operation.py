@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from demitasse.layers import LayerType
+from demitasse.layers import LayerType, MaybeShape, Shape
 from demitasse.message import Message
 from demitasse.net import Layer
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Call", "Operation"]
 
+Kind = TypeVar("Kind", bound=LayerType)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call:
@@ -29,7 +31,7 @@ class Call:
     ``inputs``: float32 tensors of Caffe's shapes. ``weights``: the layer's blobs in Caffe's order and shapes; what
     Caffe changes in a forward pass (BatchNorm's statistics in TRAIN) is changed in place, outside autograd.
     ``state``: kept from one pass to the next, for this layer alone (an LSTM's hidden state). ``generator``: where
-    random numbers come from (Dropout, STOCHASTIC pooling).
+    random numbers come from (Dropout, STOCHASTIC pooling). ``shapes``: of the outputs, by the layer's own rule.
     """
 
     placed: LayerType
@@ -37,6 +39,7 @@ class Call:
     weights: tuple[torch.Tensor, ...]
     state: dict[str, Any] = field(default_factory=dict)
     generator: torch.Generator | None = None
+    shapes: tuple[MaybeShape, ...] = ()
 
     @property
     def layer(self) -> Layer:
@@ -57,6 +60,20 @@ class Call:
     def x(self) -> torch.Tensor:
         """The first input."""
         return self.inputs[0]
+
+    def of(self, kind: type[Kind]) -> Kind:
+        """The layer as one of a kind, for the rules that this kind has. NetError if it is none."""
+        if not isinstance(self.placed, kind):
+            self.placed.refuse(f"is run as a {kind.__name__}, and is none")
+        return self.placed
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the first output. NetError if the layer's rule does not tell it."""
+        shape = self.shapes[0] if self.shapes else None
+        if shape is None:
+            self.placed.refuse("the shape of its output is not known")
+        return shape
 
 
 Operation = Callable[[Call], "Result"]

@@ -9,7 +9,7 @@ from demitasse.errors import NetError
 from demitasse.layers import Graph, infer, known, layer_type
 from demitasse.layers.sharing import Place
 from demitasse.net import Dense, Layer, Net, Tensor
-from demitasse.train.fillers import initial
+from demitasse.runtime.fillers import initial
 
 __all__ = ["started", "taken_over"]
 

@@ -1,4 +1,4 @@
-"""The weights that training starts from, drawn as a layer's fillers say (``include/caffe/filler.hpp``)."""
+"""Values that layers start from, drawn as their fillers say (``include/caffe/filler.hpp``): weights, DummyData."""
 
 from __future__ import annotations
 

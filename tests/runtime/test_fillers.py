@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 from demitasse.caffe.text import parse  # noqa: E402
 from demitasse.errors import NetError  # noqa: E402
 from demitasse.message import Message  # noqa: E402
-from demitasse.train.fillers import fill  # noqa: E402
+from demitasse.runtime.fillers import fill  # noqa: E402
 
 
 def cases(golden):

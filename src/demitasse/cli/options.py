@@ -11,6 +11,7 @@ import click
 
 __all__ = [
     "debugging",
+    "device",
     "dry_run",
     "json_output",
     "model_argument",
@@ -18,6 +19,7 @@ __all__ = [
     "output",
     "pictures",
     "quiet",
+    "seed",
     "threads",
     "worker_threads",
 ]
@@ -82,6 +84,14 @@ quiet: Callable[[F], F] = click.option("-q", "--quiet", is_flag=True, help="Prin
 
 threads: Callable[[F], F] = click.option(
     "--threads", type=click.IntRange(1), metavar="N", help="Threads to use (default: all cores). Never changes results."
+)
+
+device: Callable[[F], F] = click.option(
+    "--device", default="cpu", show_default=True, metavar="NAME", help="Where networks run: cpu, or cuda."
+)
+
+seed: Callable[[F], F] = click.option(
+    "--seed", type=click.IntRange(0), default=0, metavar="N", help="Of everything that is random (default 0)."
 )
 
 debugging: Callable[[F], F] = click.option(

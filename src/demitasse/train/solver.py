@@ -27,6 +27,7 @@ from demitasse.train.settings import Settings
 from demitasse.train.snapshots import SolverState
 from demitasse.train.start import started, taken_over
 from demitasse.train.updates import Parameter, Updater, history_sets
+from demitasse.train.world import World
 
 __all__ = ["Batches", "Solver"]
 
@@ -51,8 +52,10 @@ class Solver:
         device: str = "cpu",
         plugins: Mapping[str, Operation] | None = None,
         seed: int = 0,
+        world: World | None = None,
     ) -> None:
         self.settings = settings
+        self.world = world or World()
         self.seed = settings.random_seed if settings.random_seed >= 0 else seed
         self.device = device
         self.plugins = dict(plugins or {})
@@ -65,6 +68,7 @@ class Solver:
         for parameter in self.learned:
             parameter.values.requires_grad_(parameter.lr_mult != 0)
         self.updater = Updater(settings, self.learned)
+        self.module = self.together()
         self.rate = LearningRate(settings)
         self.iteration = 0
         self.last_rate = 0.0
@@ -72,13 +76,14 @@ class Solver:
 
     def step(self, batches: Batches) -> list[float]:
         """One iteration: the loss of each of its passes, before the weights change."""
-        self.network.reseed(self.seed * 1_000_003 + self.iteration)
+        mixed = np.random.SeedSequence((self.seed, self.iteration, self.world.rank)).generate_state(1)
+        self.network.reseed(int(mixed[0]))
         losses = []
         values = [parameter.values for parameter in self.learned]
         for value in values:
             value.grad = None
         for i in range(self.settings.iter_size):
-            outputs = self.network(batches(self.iteration * self.settings.iter_size + i), self.losses)
+            outputs = self.module(batches(self.iteration * self.settings.iter_size + i), self.losses)
             loss = self.network.loss(outputs)
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
@@ -87,19 +92,25 @@ class Solver:
         self.iteration += 1
         return torch.stack(losses).tolist()
 
+    def together(self) -> torch.nn.Module:
+        """The network, its gradients averaged with those of the other processes, if there are any."""
+        if self.world.size == 1:
+            return self.network
+        return torch.nn.parallel.DistributedDataParallel(self.network, find_unused_parameters=True)
+
     @property
     def losses(self) -> tuple[str, ...]:
         """The blobs that count as losses."""
         return tuple(self.network.graph.loss_weights)
 
-    def test(self, which: int, batches: Batches) -> dict[str, npt.NDArray[np.float64]]:
-        """Each output of a test net, averaged over its ``test_iter`` batches."""
+    def test(self, which: int, batches: Batches, first: int = 0) -> dict[str, npt.NDArray[np.float64]]:
+        """Each output of a test net, averaged over its ``test_iter`` batches, the first one of that number."""
         network = self.test_network(which)
         sums: dict[str, npt.NDArray[np.float64]] = {}
         count = self.settings.tests[which].iterations
         with torch.inference_mode():
             for number in range(count):
-                for name, values in network(batches(number)).items():
+                for name, values in network(batches(first + number)).items():
                     sums[name] = sums.get(name, 0.0) + values.double().cpu().numpy()
         return {name: value / max(1, count) for name, value in sums.items()}
 

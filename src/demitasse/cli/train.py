@@ -1,0 +1,226 @@
+"""``demitasse train``: a Caffe solver file, run on PyTorch."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from demitasse import files
+from demitasse.cli.options import debugging, device, json_output, quiet, seed, threads, worker_threads
+from demitasse.cli.terminal import Progress, Terminal, json_ready
+from demitasse.errors import FileError, OptionError
+from demitasse.net import Net
+from demitasse.report.quantities import count
+from demitasse.runtime import require_torch
+
+if TYPE_CHECKING:
+    from demitasse.train.run import Event, Run
+    from demitasse.train.settings import Settings
+    from demitasse.train.world import World
+
+__all__ = ["command"]
+
+LATEST = "latest"
+
+
+@click.command("train")
+@click.argument("solver", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder for snapshots and the log (default: where the solver's snapshot_prefix says).",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Start from these weights, by layer name: .caffemodel, .caffemodel.h5 or .demi.",
+)
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value=LATEST,
+    metavar="[STATE]",
+    help="Continue from a .solverstate; from the latest one if none is named.",
+)
+@click.option("--iterations", type=click.IntRange(1), metavar="N", help="Train for N iterations, not to max_iter.")
+@device
+@seed
+@json_output
+@threads
+@quiet
+@debugging
+def command(**options: Any) -> int:
+    """Train a network as Caffe would, from its solver file.
+
+    Data layers are read as they stand (LMDB, LevelDB, lists of pictures, HDF5). Snapshots are Caffe's own: weights and
+    a solverstate. Ctrl-C ends after the iteration at hand, with a snapshot; --resume continues to the same weights as
+    a run that was never interrupted. Losses and accuracies are appended to PREFIX_log.jsonl, a JSON object a line.
+
+    With torchrun (torchrun --nproc-per-node=2 -m demitasse train …) each process takes its part of every batch.
+    """
+    return Request(**options)()
+
+
+@dataclass(slots=True)
+class Request:
+    """The options, by name."""
+
+    solver: Path
+    output: Path | None
+    weights: tuple[Path, ...]
+    resume: str | None
+    iterations: int | None
+    device: str
+    seed: int
+    as_json: bool
+    threads: int | None
+    quiet: bool
+    events: list[Event] = field(default_factory=list)
+
+    def __call__(self) -> int:
+        """Do it. The exit status."""
+        require_torch("training")
+        from demitasse.runtime.threads import threads
+        from demitasse.train.settings import read_solver
+        from demitasse.train.world import joined
+
+        if self.resume and self.weights:
+            raise OptionError("--resume continues with the snapshot's own weights: leave --weights out")
+        settings = read_solver(self.solver)
+        if self.iterations is None and settings.max_iter < 1:
+            raise OptionError(f"{self.solver}: has no max_iter: say how long with --iterations N")
+        with threads(worker_threads(self.threads)), joined(self.device) as world:
+            return self.train(settings, world)
+
+    def train(self, settings: Settings, world: World) -> int:
+        """The run itself."""
+        from demitasse.train.run import Run
+
+        terminal = Terminal(self.quiet or world.rank > 0, self.as_json and not world.rank)
+        prefix = self.prefix(settings)
+        started = self.started()
+        run = Run.of(settings, prefix, weights=started, device=self.device, seed=self.seed, world=world)
+        if self.resume:
+            run.resume(self.state(prefix))
+            terminal.step("resumed", f"at iteration {run.solver.iteration}")
+        parameters = sum(parameter.values.numel() for parameter in run.solver.learned)
+        terminal.step("read", f"{settings.net.name or self.solver} · {count(parameters)} parameters · {settings.type}")
+        with run.stopping_on_interrupt(), terminal.progress("train") as progress, self.log(prefix, world) as log:
+            watch = Watch(terminal, settings, progress, log, self.events, last=self.last(run, settings))
+            run.report = watch
+            run(self.iterations)
+        terminal.result({"command": "train", "solver": self.solver, "prefix": prefix, "events": self.events})
+        if run.stop.is_set():
+            again = f"demitasse train {self.solver} --resume"
+            terminal.note(f"interrupted after {run.solver.iteration} iterations; `{again}` continues")
+            return 130
+        return 0
+
+    def last(self, run: Run, settings: Settings) -> int:
+        """The iteration at which the run ends."""
+        return settings.max_iter if self.iterations is None else run.solver.iteration + self.iterations
+
+    def prefix(self, settings: Settings) -> Path:
+        """What the names of snapshots begin with."""
+        given = Path(settings.snapshot_prefix or self.solver.stem)
+        return self.output / given.name if self.output is not None else given
+
+    def state(self, prefix: Path) -> Path:
+        """The solverstate to continue from."""
+        from demitasse.train.run import latest_state
+
+        return latest_state(prefix) if self.resume == LATEST else Path(str(self.resume))
+
+    def started(self) -> Net | None:
+        """The weights to start from; of several files the later ones win."""
+        from demitasse.train.run import weights_of
+
+        layers = [
+            layer
+            for path in self.weights
+            for layer in weight_layers(path, files.load(path) if files.content(path) == "demi" else weights_of(path))
+        ]
+        return Net("", tuple({layer.name: layer for layer in layers}.values())) if layers else None
+
+    @contextmanager
+    def log(self, prefix: Path, world: World) -> Iterator[TextIO | None]:
+        """The file of events, appended to."""
+        if world.rank:
+            yield None
+            return
+        path = Path(f"{prefix}_log.jsonl")
+        try:
+            with path.open("a", encoding="utf-8") as out:
+                yield out
+        except OSError as error:
+            raise FileError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+@dataclass(slots=True)
+class Watch:
+    """Tells people, the log and the result what happens."""
+
+    terminal: Terminal
+    settings: Settings
+    progress: Progress
+    log: TextIO | None
+    events: list[Event]
+    last: int
+    begun: float = field(default_factory=time.monotonic)
+    first: int = -1
+
+    def __call__(self, event: Event) -> None:
+        """One event of the run."""
+        kind, iteration = event["event"], event["iteration"]
+        if kind == "train":
+            if self.first < 0:
+                self.first, self.begun = iteration, time.monotonic()
+            self.progress(iteration + 1, self.last)
+            if not self.settings.display or iteration % self.settings.display:
+                return
+            loss, rate = event["smoothed"], event["lr"]
+            self.terminal.line(f"  iteration {iteration:<8} loss {loss:<10.5g} lr {rate:<9.4g} {self.speed(iteration)}")
+        elif kind == "test":
+            said = ", ".join(f"{name} {worded(values)}" for name, values in event["outputs"].items())
+            self.terminal.line(f"  test {iteration:<13} {said}")
+        elif kind == "snapshot":
+            self.terminal.step("saved", event["files"][0])
+        self.events.append(event)
+        if self.log is not None:
+            self.log.write(json.dumps(json_ready(event)) + "\n")
+            self.log.flush()
+
+    def speed(self, iteration: int) -> str:
+        """Iterations a second, and how long it will take."""
+        done, elapsed = iteration - self.first, time.monotonic() - self.begun
+        if done < 1 or elapsed <= 0:
+            return ""
+        left = (self.last - iteration) * elapsed / done
+        return f"{done / elapsed:.1f} it/s, {left / 60:.0f} min left" if left > 90 else f"{done / elapsed:.1f} it/s"
+
+
+def weight_layers(path: Path, net: Net) -> tuple[Any, ...]:
+    """The layers of a file of weights that hold any. FileError if none does."""
+    layers = tuple(layer for layer in net.layers if layer.tensors)
+    if not layers:
+        raise FileError(f"{path}: holds no weights")
+    return layers
+
+
+def worded(values: Any) -> str:
+    """A number, or a few of them."""
+    if isinstance(values, list):
+        shown = ", ".join(worded(value) for value in values[:4])
+        return f"[{shown}{', …' if len(values) > 4 else ''}]"
+    return f"{values:.4g}"

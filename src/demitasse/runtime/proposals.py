@@ -1,0 +1,136 @@
+"""Regions from a region proposal network (Ren et al., "Faster R-CNN", 2015): the layer in C++, and the one in Python.
+
+None has a gradient. They differ in what they do with small boxes, and in where their parameters are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from demitasse.layers.python import Python
+from demitasse.runtime.boxes import Boxes, descending, offsets, suppress
+from demitasse.runtime.operation import Call
+
+__all__ = ["anchors", "proposal", "proposal_layer"]
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Boxes before and after suppression, the overlap that suppresses, the least side in pixels of the original."""
+
+    before: int
+    after: int
+    overlap: float
+    side: float
+
+
+def anchors(base: int, ratios: Sequence[float], scales: Sequence[float]) -> Boxes:
+    """Boxes of all shapes around the middle of a square of side ``base``, ratios first; both corners inside."""
+    middle = 0.5 * (base - 1)
+    boxes = []
+    for ratio in ratios:
+        wide = half_up(np.sqrt(base * base / ratio))
+        high = half_up(wide * ratio)
+        for scale in scales:
+            across, down = 0.5 * (wide * scale - 1), 0.5 * (high * scale - 1)
+            boxes.append((middle - across, middle - down, middle + across, middle + down))
+    return np.array(boxes, np.float32)
+
+
+def half_up(number: float) -> float:
+    """To the nearest whole number, as C's ``round`` of what is positive."""
+    return float(np.floor(number + 0.5))
+
+
+def proposal(call: Call) -> tuple[torch.Tensor, ...]:
+    """Proposal (PVANet): regions (image, x1, y1, x2, y2), best first, and their scores.
+
+    A box below ``min_size`` is not left out: its score counts as 0.
+    """
+    param = call.param
+    if any(name in param for name in ("anchor_scale", "anchor_ratio", "rpn_nms_thresh", "max_rois", "rpn_min_size")):
+        call.placed.refuse("has the parameters of Synopsys' fork, whose boxes and thresholds differ; not computed here")
+    limits = Limits(
+        param.integer("pre_nms_topn", 6000),
+        param.integer("post_nms_topn", 300),
+        param.number("nms_thresh", 0.7),
+        param.number("min_size", 16),
+    )
+    shapes = anchors(param.integer("base_size", 16), param.numbers("ratio"), param.numbers("scale"))
+    chosen = []
+    for image in range(call.x.shape[0]):
+        boxes, scores, large = candidates(call, image, shapes, param.integer("feat_stride", 16), limits.side)
+        scores = np.where(large, scores, np.float32(0))
+        order = descending(scores)[: limits.before]
+        kept = order[suppress(boxes[order], limits.overlap, border=1.0, most=limits.after)]
+        chosen.append((image, boxes[kept], scores[kept]))
+    return regions(call, chosen)
+
+
+def proposal_layer(call: Call) -> tuple[torch.Tensor, ...]:
+    """Python's ``rpn.proposal_layer.ProposalLayer`` (py-faster-rcnn): regions, best first, and their scores.
+
+    Boxes below 16 pixels of the original picture are left out; 6000 before suppression at 0.7 and 300 after, in
+    training 12000 and 2000. ``param_str``: ``feat_stride``, and perhaps ``scales``.
+    """
+    if not isinstance(call.placed, Python):
+        call.placed.refuse("is no Python layer")
+    options = call.placed.options
+    if call.x.shape[0] != 1:
+        call.placed.refuse(f"is given {call.x.shape[0]} pictures; it takes one at a time")
+    scales = options.get("scales", (8, 16, 32))
+    if not isinstance(scales, list | tuple) or not all(isinstance(scale, int | float) for scale in scales):
+        call.placed.refuse("scales in its param_str should be a list of numbers")
+    stride = options.get("feat_stride")
+    if not isinstance(stride, int) or stride < 1:
+        call.placed.refuse("needs feat_stride in its param_str")
+    limits = Limits(12000, 2000, 0.7, 16) if call.training else Limits(6000, 300, 0.7, 16)
+    boxes, scores, large = candidates(call, 0, anchors(16, (0.5, 1, 2), scales), stride, limits.side)
+    boxes, scores = boxes[large], scores[large]
+    order = descending(scores)[: limits.before]
+    kept = order[suppress(boxes[order], limits.overlap, border=1.0, most=limits.after)]
+    return regions(call, [(0, boxes[kept], scores[kept])])
+
+
+def candidates(
+    call: Call, image: int, shapes: Boxes, stride: int, side: float
+) -> tuple[Boxes, Array, npt.NDArray[np.bool_]]:
+    """Every anchor at every place, moved and clipped to the picture; its score; whether both sides are long enough.
+
+    Places in reading order, anchors within. NetError if inputs do not fit the anchors.
+    """
+    number = len(shapes)
+    _, channels, height, width = call.x.shape
+    deltas, info = call.inputs[1].detach(), call.inputs[2].detach()[0].cpu().numpy().astype(np.float32)
+    if channels != 2 * number or deltas.shape[1:] != (4 * number, height, width) or len(info) < 3:
+        call.placed.refuse(
+            f"has {number} anchors; it needs {2 * number} scores and {4 * number} moves a place, and for the picture"
+            " its height, width and scale"
+        )
+    scores = call.x.detach()[image, number:].permute(1, 2, 0).reshape(-1).cpu().numpy()
+    moves = deltas[image].reshape(number, 4, height, width).permute(2, 3, 0, 1).reshape(-1, 4).cpu().numpy()
+    y, x = np.mgrid[:height, :width].astype(np.float32) * np.float32(stride)
+    shifts = np.stack((x, y, x, y), -1).reshape(-1, 1, 4)
+    boxes = offsets((shifts + shapes).reshape(-1, 4), moves)
+    boxes = np.clip(boxes, 0, np.array([info[1] - 1, info[0] - 1] * 2, np.float32))
+    sides = boxes[:, 2:] - boxes[:, :2] + np.float32(1)
+    scale = np.array([info[3] if len(info) > 3 else info[2], info[2]], np.float32)
+    large: npt.NDArray[np.bool_] = np.all(sides >= np.float32(side) * scale, axis=1)
+    return boxes, scores, large
+
+
+def regions(call: Call, chosen: Sequence[tuple[int, Boxes, Array]]) -> tuple[torch.Tensor, ...]:
+    """Rows of (image, x1, y1, x2, y2), and the scores if the layer has a second output."""
+    rows = [np.concatenate((np.full((len(boxes), 1), image, np.float32), boxes), 1) for image, boxes, _ in chosen]
+    scores = np.concatenate([score for _, _, score in chosen])
+    if isinstance(call.placed, Python):
+        scores = scores.reshape(-1, 1, 1, 1)
+    results = torch.from_numpy(np.concatenate(rows)), torch.from_numpy(scores)
+    return tuple(result.to(call.x.device) for result in results)[: len(call.layer.outputs)]

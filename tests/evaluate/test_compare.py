@@ -7,8 +7,9 @@ import pytest
 
 from demitasse import files
 from demitasse.errors import FileError, OptionError, VerificationError
-from demitasse.evaluate import compare as module
+from demitasse.evaluate import runtimes
 from demitasse.evaluate.compare import Shown, Subject, compare, reason_not_to_run
+from demitasse.message import Message
 from demitasse.net import Dense, Layer, Net
 from networks import small_classifier, small_detector
 
@@ -113,11 +114,12 @@ def test_what_need_not_be_tried_is_not_tried(paths, monkeypatch):
     def run(*arguments, **options):
         raise AssertionError("was tried")
 
-    monkeypatch.setattr(module, "run_files", run)
+    monkeypatch.setattr(runtimes, "run_files", run)
+    monkeypatch.setattr(runtimes, "have_torch", lambda: False)
     net = files.load(*paths)
     python = Layer("own", "Python", ("prob",), ("own",))
     assert "Python" in compare(net.with_layers([*net.layers, python]), net).skipped
-    monkeypatch.setattr(module, "available_memory", lambda: 1000)
+    monkeypatch.setattr(runtimes, "available_memory", lambda: 1000)
     assert "memory" in compare(net, net).skipped
 
 
@@ -128,12 +130,88 @@ def test_a_result_that_does_not_run_is_an_error(paths):
         compare(net, odd)
 
 
-def test_without_opencv_weights_are_compared(paths, monkeypatch):
-    monkeypatch.setattr(module, "have_opencv", lambda: False)
+def test_with_nothing_to_run_them_weights_are_compared(paths, monkeypatch):
+    monkeypatch.setattr(runtimes, "have_opencv", lambda: False)
+    monkeypatch.setattr(runtimes, "have_torch", lambda: False)
     net = files.load(*paths)
     found = compare(net, noisy(net, 0.01))
-    assert "not installed" in found.skipped
+    assert "installed" in found.skipped
     assert found.weight_snr == pytest.approx(40, abs=1)
+
+
+def test_our_executor_runs_what_opencv_cannot(paths, monkeypatch):
+    pytest.importorskip("torch")
+    net = files.load(*paths)
+    independent = compare(net, noisy(net, 0.01))
+    assert independent.independent
+    monkeypatch.setattr(runtimes, "have_opencv", lambda: False)
+    alone = compare(net, noisy(net, 0.01))
+    assert not alone.independent
+    assert "executor" in alone.runtime
+    assert alone.worst.snr == pytest.approx(independent.worst.snr, abs=0.01)
+
+
+def test_unrelated_networks_are_not_compared(paths, tmp_path):
+    net = files.load(*paths)
+    other = (tmp_path / "d.prototxt", tmp_path / "d.caffemodel")
+    small_detector(*other)
+    found = compare(net, files.load(*other))
+    assert "different inputs: data 1×3×24×24, and data 1×3×48×48" in found.skipped
+    assert set(found.unmatched) == {"conv1", "fc", "conv2", "loc", "conf"} - {"conv1"}
+
+
+def test_networks_without_a_common_output(paths):
+    net = files.load(*paths)
+    renamed = [
+        replace(layer, name=f"other_{layer.name}", inputs=new(layer.inputs), outputs=new(layer.outputs))
+        for layer in net.layers
+    ]
+    found = compare(net, net.with_layers(renamed))
+    assert "no output in common" in found.skipped
+
+
+def new(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name if name == "data" else f"other_{name}" for name in names)
+
+
+def test_outputs_are_matched_by_their_blobs(paths):
+    """A layer more or less in place at the end changes the layer's name, and not what is compared."""
+    net = files.load(*paths)
+    fc = net.layer("fc")
+    layers = [layer for layer in net.layers if layer.name != "prob"]
+    longer = net.with_layers([*layers, Layer("same", "ReLU", fc.outputs, fc.outputs, Message.of(RELU))])
+    found = compare(longer, net.with_layers(layers))
+    assert [(error.name, error.snr) for error in found.outputs] == [("same", math.inf)]
+
+
+RELU = ("relu_param", Message.of(("negative_slope", 1.0)))
+
+
+def test_a_network_that_brings_its_own_data(paths):
+    net = files.load(*paths)
+    data = Layer("data", "Data", (), ("data",), Message.of(("data_param", Message.of(("batch_size", 4)))))
+    own = net.with_layers([data, *(layer for layer in net.layers if layer.type != "Input")])
+    found = compare(own, own)
+    assert 'layer "data" (Data) brings its own data' in found.skipped
+    assert "demitasse strip" in found.skipped
+
+
+def test_weights_that_are_no_numbers_are_named(paths):
+    net = files.load(*paths)
+    broken = net.with_layers(
+        layer.with_tensors([Dense(layer.tensors[0].array() * np.float32(np.nan)), layer.tensors[1]])
+        if layer.name == "fc"
+        else layer
+        for layer in net.layers
+    )
+    assert 'layer "fc", blob 0 holds weights that are not finite' in compare(broken, net).skipped
+    assert compare(net, broken).worst.snr == -math.inf
+
+
+def test_an_empty_batch_is_named(paths):
+    paths[0].write_text(paths[0].read_text().replace("input_dim: 1\n", "input_dim: 0\n", 1))
+    net = files.load(*paths)
+    assert 'input "data" has the shape 0×3×24×24' in compare(net, net).skipped
 
 
 def test_a_batch_size_that_is_built_in_is_kept(paths):

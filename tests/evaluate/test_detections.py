@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demitasse.errors import NetError
-from demitasse.evaluate.detections import Agreement, agreement, boxes_of, overlap
+from demitasse.evaluate.detections import Agreement, agreement, boxes_of, overlap, suppressed
 
 FACE = [1, 0.9, 0.1, 0.1, 0.3, 0.4]
 OTHER = [1, 0.8, 0.6, 0.6, 0.9, 0.9]
@@ -69,3 +69,19 @@ def test_boxes_of_refuses_another_shape():
 
 def test_agreements_add_up():
     assert Agreement(2, 1, 0, 0.95, 0.1) + Agreement(1, 1, 1, 0.9, 0.2) == Agreement(3, 2, 1, 0.9, 0.2)
+
+
+@pytest.mark.parametrize(("by", "at_75", "at_50"), [(0.0, 1, 1), (0.015, 1, 1), (0.04, 0, 1), (0.1, 0, 0)])
+def test_boxes_are_found_again_at_a_lesser_overlap(by, at_75, at_50):
+    result = agreement(boxes(FACE), boxes(moved([1, 0.7, *FACE[2:]], by)))
+    assert (result.at_75, result.at_50) == (at_75, at_50)
+    assert result.score_drift == pytest.approx(0.2 * at_50)
+    assert result.paired == bool(at_50)
+
+
+def test_suppression_keeps_the_best_of_each_label():
+    near = moved([1, 0.95, *FACE[2:]], 0.01)
+    other_label = [2, *FACE[1:]]
+    kept = suppressed(boxes(FACE, OTHER, near, other_label), 0.5)
+    assert kept.tolist() == boxes(near, other_label, OTHER).tolist()
+    assert len(suppressed(boxes(), 0.5)) == 0

@@ -37,3 +37,35 @@ def test_detections_are_judged_by_boxes():
 @pytest.mark.parametrize("found", [np.ones((1, 3), np.float32), np.array([[1, np.nan]], np.float32)])
 def test_what_cannot_be_compared_is_infinitely_far(found):
     assert output_error("out", "values", [np.ones((1, 2), np.float32)], [found]).snr == -math.inf
+
+
+def test_cosine_and_peak():
+    expected = [np.array([[0, 3, 4]], np.float32)]
+    error = output_error("out", "values", expected, [np.array([[0, 4, 3]], np.float32)])
+    assert error.cosine == pytest.approx(24 / 25)
+    assert error.psnr == pytest.approx(10 * math.log10(16 * 3 / 2))
+    same = output_error("out", "values", expected, expected)
+    assert (same.cosine, same.psnr) == (1.0, math.inf)
+    nothing = output_error("out", "values", [np.zeros((1, 3), np.float32)], expected)
+    assert (nothing.cosine, nothing.psnr) == (None, -math.inf)
+
+
+def test_the_winner_is_looked_for_among_five():
+    ranks = np.arange(8, dtype=np.float32)[None]
+    for lost, (top1, top5) in enumerate([(1, 1), (0, 1), (0, 1), (0, 1), (0, 1), (0, 0)]):
+        found = ranks.copy()
+        found[0, 7] = 7 - lost - 0.5 if lost else 7
+        error = output_error("prob", "classes", [ranks], [found])
+        assert (error.top1, error.top5, error.decisions) == (top1, top5, 1)
+
+
+def test_what_is_within_a_tolerance():
+    values = [np.full((1, 4), 2, np.float32)]
+    error = output_error("out", "values", values, [values[0] * np.float32(1.125)])
+    assert (error.within(0.13), error.within(0.12)) == (True, False)
+    row = np.array([0, 1, 0.9, 0.1, 0.1, 0.5, 0.5], np.float32).reshape(1, 1, 1, 7)
+    drifted = row.copy()
+    drifted[..., 2] = 0.8
+    boxes = output_error("out", "detections", [row], [drifted])
+    assert (boxes.within(0.11), boxes.within(0.09)) == (True, False)
+    assert not output_error("out", "detections", [row], [row * 0]).within(1)

@@ -46,6 +46,12 @@ def layer(line: str) -> Layer:
         (["Slice s: x > a b", "ReLU r: a > r"], [("r", "values")]),
         (["ReLU a: x > a", "ReLU b: x > b"], [("a", "values"), ("b", "values")]),
         (["ReLU a: x > a", "Silence s: a >"], []),
+        (
+            ["Input data: > data", "Convolution cls: x > cls", "Softmax p: cls > p", "Convolution move: x > move",
+             "Proposal choose: p move data > rois", "ROIPooling pool: x rois > pool",
+             "InnerProduct b: pool > bbox_pred", "Softmax s: pool > cls_prob"],
+            [("s", "regions"), ("b", "regions"), ("choose", "regions"), ("cls", "values"), ("move", "values")],
+        ),
     ],
 )  # fmt: skip
 def test_where_to_measure(lines, expected):

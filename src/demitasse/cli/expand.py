@@ -25,7 +25,8 @@ from demitasse.cli.options import (
 from demitasse.cli.staging import scratch, staged
 from demitasse.cli.terminal import Terminal
 from demitasse.errors import OptionError, VerificationError
-from demitasse.evaluate.compare import Subject, reason_not_to_run
+from demitasse.evaluate.compare import Subject, runs
+from demitasse.evaluate.runtimes import Execution
 from demitasse.evaluate.weights import identical
 from demitasse.files import content
 from demitasse.report.quantities import count, size
@@ -46,7 +47,7 @@ def command(**options: Any) -> int:
     """Turn a .demi back into plain Caffe files.
 
     From a lossless .demi prototxt and caffemodel come back byte for byte. What was written is read again and compared
-    with the .demi, weight for weight, and run once through OpenCV.
+    with the .demi, weight for weight, and run once: by OpenCV, or by our executor where OpenCV cannot.
     """
     return Request(**options)()
 
@@ -85,13 +86,16 @@ class Request:
         terminal.step("read", f"{demi.name} · {size(demi.stat().st_size)}{' · lossless' if exact else ''}")
         with (scratch if self.dry else staged)(targets) as paths:
             written = (self.restored if exact else self.decoded)(demi, *paths)
-            reason = "not asked for" if not self.run else reason_not_to_run(written, threads=self.threads or 0)
+            program, reason = runs(written, Execution(self.threads or 0)) if self.run else ("", "not asked for")
             sizes = [path.stat().st_size for path in paths]
         for target, nbytes in zip(targets, sizes, strict=True):
             terminal.step("would write" if self.dry else "wrote", f"{target} · {size(nbytes)}")
         equal = "the same files as were stored, byte for byte" if exact else "every weight is what the .demi says"
         terminal.step("verified", f"read again: {equal} · {count(written.net.parameters)} parameters")
-        terminal.line(f"Loads in: demitasse{'' if reason else ', OpenCV 4 (loaded and run)'}.")
+        opencv = program.startswith("OpenCV")
+        if program:
+            terminal.step("run", f"once, on a generated picture, in {program}")
+        terminal.line(f"Loads in: demitasse{', OpenCV 4 (loaded and run)' if opencv else ''}.")
         if reason:
             terminal.note(f"not run through OpenCV: {reason}")
         terminal.result(
@@ -101,7 +105,8 @@ class Request:
                 "output": [{"file": file, "bytes": nbytes} for file, nbytes in zip(targets, sizes, strict=True)],
                 "written": not self.dry,
                 "verified": True,
-                "opencv": {"ran": not reason, "reason": reason},
+                "opencv": {"ran": opencv, "reason": reason},
+                "ran_in": program,
             }
         )
         return 0

@@ -22,7 +22,8 @@ def outputs_in_words(found: Comparison) -> str:
     if found.skipped:
         return f"outputs were not compared: {found.skipped}"
     at = "" if found.snr is None else f": {decibel(found.snr)} at the outputs"
-    return f"{found.runtime} on {found.pictures}{at}"
+    alone = "" if found.independent else " (nothing else can run it)"
+    return f"{found.runtime}{alone} on {found.pictures}{at}"
 
 
 def output_rows(found: Comparison) -> list[list[str]]:
@@ -45,9 +46,12 @@ def said(error: OutputError) -> str:
         if not boxes.expected and not boxes.added:
             return "no boxes of score 0.5 or more"
         added = f", {boxes.added} added" if boxes.added else ""
-        return f"{boxes.matched} of {boxes.expected} boxes found again{added}"
+        loose = f" ({boxes.at_75} at IoU 0.75, {boxes.at_50} at 0.5)" if boxes.matched < boxes.expected else ""
+        drift = f", scores drift by {boxes.score_drift:.2g}" if boxes.drift else ""
+        return f"{boxes.matched} of {boxes.expected} boxes found again{loose}{added}{drift}"
     if error.kind == "classes":
-        return f"the same class wins in {error.top1} of {error.decisions}"
+        five = f", is among the best five in {error.top5}" if error.top5 < error.decisions else ""
+        return f"the same class wins in {error.top1} of {error.decisions}{five}"
     return ""
 
 

@@ -8,12 +8,17 @@ from typing import Any
 from demitasse.evaluate.outputs import OutputError
 from demitasse.evaluate.weights import WeightError, decibels
 
-__all__ = ["Comparison"]
+__all__ = ["Comparison", "output_dict"]
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a comparison found. ``skipped`` says why outputs were not compared; it is empty if they were."""
+    """What a comparison found. ``skipped`` says why outputs were not compared; it is empty if they were.
+
+    ``runtime``: what ran the networks; ``independent``: whether that shares no code with ours. ``notes``: why a better
+    one did not. ``unmatched``: layers whose weights differ in number or shape; ``missing``: layers whose outputs should
+    have been compared, and which the candidate has no counterpart of.
+    """
 
     weights: tuple[WeightError, ...]
     unmatched: tuple[str, ...]
@@ -22,6 +27,9 @@ class Comparison:
     pictures: str = ""
     prepared: str = ""
     skipped: str = ""
+    independent: bool = True
+    missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def weight_snr(self) -> float | None:
@@ -38,8 +46,10 @@ class Comparison:
 
     @property
     def measured(self) -> tuple[OutputError, ...]:
-        """The outputs that are judged as numbers."""
-        return tuple(error for error in self.outputs if error.kind == "values")
+        """The outputs that are judged as numbers: what comes before probabilities; those only where there is nothing
+        else."""
+        values = tuple(error for error in self.outputs if error.kind == "values")
+        return values or tuple(error for error in self.outputs if error.kind == "classes")
 
     @property
     def snr(self) -> float | None:
@@ -51,6 +61,11 @@ class Comparison:
     def worst(self) -> OutputError | None:
         """The output with the least signal to noise; ``None`` if none was compared."""
         return min(self.measured, key=lambda error: error.snr, default=None)
+
+    def beyond(self, tolerance: float) -> tuple[OutputError, ...]:
+        """The outputs that are further apart than a relative error of ``tolerance``: judged as numbers, boxes only
+        where nothing else was compared."""
+        return tuple(error for error in self.measured or self.outputs if not error.within(tolerance))
 
     def as_dict(self) -> dict[str, Any]:
         """The same for JSON; decibels are null where there is no noise, and ``exact`` is true then."""
@@ -69,6 +84,9 @@ class Comparison:
             "compared": not self.skipped,
             "skipped": self.skipped,
             "runtime": self.runtime,
+            "independent": self.independent,
+            "missing": self.missing,
+            "notes": self.notes,
             "pictures": self.pictures,
             "preprocessing": self.prepared,
         }
@@ -78,8 +96,10 @@ def output_dict(error: OutputError) -> dict[str, Any]:
     """One output for JSON."""
     out: dict[str, Any] = {"layer": error.name, "kind": error.kind}
     if error.boxes is not None:
-        return out | {"boxes": {name: getattr(error.boxes, name) for name in error.boxes.__slots__}}
+        boxes = {name: getattr(error.boxes, name) for name in error.boxes.__slots__}
+        return out | {"boxes": boxes | {"score_drift": error.boxes.score_drift}}
     out |= {"snr_db": error.snr, "exact": error.noise == 0, "relative": error.relative, "largest": error.largest}
+    out |= {"cosine": error.cosine, "psnr_db": error.psnr}
     if error.kind == "classes":
-        out |= {"top1_same": error.top1, "top1_of": error.decisions}
+        out |= {"top1_same": error.top1, "top5_same": error.top5, "top1_of": error.decisions}
     return out

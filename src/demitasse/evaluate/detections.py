@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from demitasse.errors import NetError
 
-__all__ = ["Agreement", "agreement", "boxes_of", "overlap"]
+__all__ = ["Agreement", "Boxes", "agreement", "boxes_of", "overlap", "suppressed"]
 
 Boxes = npt.NDArray[np.float32]
 """Rows of (label, score, left, top, right, bottom), the corners as shares of the picture."""
@@ -18,18 +18,41 @@ Boxes = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How two lists of detections compare."""
+    """How two lists of detections compare.
+
+    ``matched``, ``added``: boxes found again at an overlap (IoU) of 0.9, and boxes that match none; ``worst_overlap``
+    and ``worst_score`` (difference of scores) are those of the matched. ``at_50``, ``at_75``: found again at a lesser
+    overlap. ``drift``: sum of the differences of scores over the boxes ``at_50``.
+    """
 
     expected: int
     matched: int
     added: int
     worst_overlap: float = 1.0
     worst_score: float = 0.0
+    at_50: int = 0
+    at_75: int = 0
+    drift: float = 0.0
 
     @property
     def same(self) -> bool:
         """Every box found again, none added."""
         return self.matched == self.expected and not self.added
+
+    @property
+    def found(self) -> int:
+        """Boxes in the second list."""
+        return self.matched + self.added
+
+    @property
+    def score_drift(self) -> float:
+        """Mean difference of scores over the boxes found again at an overlap of 0.5."""
+        return self.drift / self.at_50 if self.at_50 else 0.0
+
+    @property
+    def paired(self) -> bool:
+        """Every box found again at an overlap of 0.5, none added."""
+        return self.at_50 == self.expected == self.found
 
     def __add__(self, other: Agreement) -> Agreement:
         return Agreement(
@@ -38,6 +61,9 @@ class Agreement:
             self.added + other.added,
             min(self.worst_overlap, other.worst_overlap),
             max(self.worst_score, other.worst_score),
+            self.at_50 + other.at_50,
+            self.at_75 + other.at_75,
+            self.drift + other.drift,
         )
 
 
@@ -65,14 +91,23 @@ def agreement(expected: Boxes, found: Boxes, least: float = 0.9) -> Agreement:
     """Match boxes of the same label, best overlap first; a pair counts from an overlap of ``least``."""
     shares = overlap(expected, found) * (expected[:, None, 0] == found[None, :, 0])
     pairs = list(best_pairs(shares, least))
-    scores = [abs(float(expected[i, 1] - found[j, 1])) for i, j in pairs]
+    scores = drifts(expected, found, pairs)
+    loosely = list(best_pairs(shares, 0.5))
     return Agreement(
         expected=len(expected),
         matched=len(pairs),
         added=len(found) - len(pairs),
         worst_overlap=min((float(shares[i, j]) for i, j in pairs), default=1.0),
         worst_score=max(scores, default=0.0),
+        at_50=len(loosely),
+        at_75=sum(1 for _ in best_pairs(shares, 0.75)),
+        drift=sum(drifts(expected, found, loosely)),
     )
+
+
+def drifts(expected: Boxes, found: Boxes, pairs: Iterable[tuple[int, int]]) -> list[float]:
+    """How far the scores of paired boxes are apart."""
+    return [abs(float(expected[i, 1] - found[j, 1])) for i, j in pairs]
 
 
 def best_pairs(shares: npt.NDArray[np.float64], least: float) -> Iterable[tuple[int, int]]:
@@ -83,3 +118,18 @@ def best_pairs(shares: npt.NDArray[np.float64], least: float) -> Iterable[tuple[
         yield row, column
         left[row, :] = -1
         left[:, column] = -1
+
+
+def suppressed(boxes: Boxes, most: float) -> Boxes:
+    """Non-maximum suppression within each label: the best box, and none that overlaps a better one by more than
+    ``most``. In the order of their scores."""
+    order = np.argsort(-boxes[:, 1], kind="stable")
+    boxes = boxes[order]
+    kept: list[int] = []
+    left = np.arange(len(boxes))
+    while left.size:
+        best, left = left[0], left[1:]
+        kept.append(int(best))
+        rival = boxes[left, 0] == boxes[best, 0]
+        left = left[~(rival & (overlap(boxes[best : best + 1], boxes[left])[0] > most))]
+    return boxes[kept]

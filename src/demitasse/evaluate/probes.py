@@ -2,7 +2,8 @@
 
 The outputs that nothing reads, and what the last decision is made from: probabilities hide how far the logits are
 apart, and a list of boxes hides everything below its threshold. So a Softmax or Sigmoid is measured at its input, and a
-DetectionOutput at the locations and scores that it reads; winners and boxes are counted beside that.
+DetectionOutput at the locations and scores that it reads; winners and boxes are counted beside that. What comes after
+Faster R-CNN's choice of regions is judged by its boxes only: one region more or less, and every row is another.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from demitasse.evaluate.detectors import Regions, detector, proposes
 from demitasse.evaluate.outputs import Kind
 from demitasse.net import Layer
 
@@ -34,11 +36,13 @@ Sources = dict[int, list[Layer]]
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One layer whose output is compared, and how. ``axis``: that of the classes."""
+    """One layer whose output is compared, and how. ``axis``: that of the classes. ``known``: the layer's type says
+    what its output is (of an ``.onnx`` nobody says)."""
 
     layer: str
     kind: Kind
     axis: int = 1
+    known: bool = True
 
 
 def probes(layers: Sequence[Layer]) -> tuple[Probe, ...]:
@@ -52,12 +56,37 @@ def probes(layers: Sequence[Layer]) -> tuple[Probe, ...]:
             read.update(id(before) for before in sources[id(layer)])
         writer.update(dict.fromkeys(layer.outputs, layer))
     found: dict[str, Probe] = {}
+    chosen = after_choice(layers)
+    if chosen:
+        regions = detector(layers)
+        for name in regions.layers if isinstance(regions, Regions) else ():
+            found[name] = Probe(name, "regions")
+        for layer in layers:
+            if proposes(layer):
+                for before in sources[id(layer)][:2]:
+                    at = unsquashed(before, sources)
+                    found.setdefault(at.name, Probe(at.name, "values"))
     for layer in layers:
+        if id(layer) in chosen:
+            continue
         if id(layer) in read or layer.type in SOURCES or judges(layer) or not layer.outputs:
             continue
         for probe in measured_at(layer, sources):
             found.setdefault(probe.layer, probe)
     return tuple(found.values())
+
+
+def after_choice(layers: Sequence[Layer]) -> set[int]:
+    """The ``id`` of every layer that chooses regions, or reads what depends on such a choice."""
+    chosen: set[int] = set()
+    blobs: set[str] = set()
+    for layer in layers:
+        if proposes(layer) or blobs.intersection(layer.inputs):
+            chosen.add(id(layer))
+            blobs.update(layer.outputs)
+        else:
+            blobs.difference_update(layer.outputs)
+    return chosen
 
 
 def judges(layer: Layer) -> bool:

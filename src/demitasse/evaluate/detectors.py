@@ -1,0 +1,119 @@
+"""Boxes from what a detector gives: SSD's DetectionOutput as it is, Faster R-CNN's and R-FCN's class scores and
+regressions applied to their regions, as the test scripts of those projects do it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from demitasse.errors import NetError
+from demitasse.evaluate.detections import Boxes, boxes_of, suppressed
+from demitasse.net import Layer
+
+__all__ = ["Detector", "Regions", "SingleShot", "detector", "proposes"]
+
+Values = Mapping[str, npt.NDArray[np.float32]]
+
+OVERLAP = 0.3
+"""Non-maximum suppression of Faster R-CNN's detections, ``cfg.TEST.NMS``."""
+
+
+@dataclass(frozen=True, slots=True)
+class SingleShot:
+    """A DetectionOutput layer."""
+
+    layer: str
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers whose outputs `boxes` needs."""
+        return (self.layer,)
+
+    def boxes(self, values: Values, feed: Values, threshold: float = 0.5) -> Boxes:
+        """Rows (label, score, left, top, right, bottom), corners as shares of the picture, of at least that score."""
+        return boxes_of(values[self.layer], threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """Scores ``(n, classes)`` and regressions of n regions ``(image, x1, y1, x2, y2)``: names of their layers.
+
+    ``regions`` may be an input instead, ``picture`` is the input that the regions are places in.
+    """
+
+    scores: str
+    regressions: str
+    regions: str
+    picture: str
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers whose outputs `boxes` needs."""
+        return (self.scores, self.regressions, self.regions)
+
+    def boxes(self, values: Values, feed: Values, threshold: float = 0.5) -> Boxes:
+        """Rows (label, score, left, top, right, bottom), corners as shares of the picture, of at least that score.
+
+        Label 0 is the background and gives no boxes. NetError if the shapes are not those of such a detector.
+        """
+        scores = values[self.scores]
+        scores = scores.reshape(len(scores), -1).astype(np.float64)
+        number, classes = scores.shape
+        regions = (feed if self.regions in feed else values)[self.regions].reshape(-1, 5)[:, 1:].astype(np.float64)
+        moves = values[self.regressions].reshape(number, -1).astype(np.float64)
+        groups = moves.shape[1] // 4
+        if len(regions) != number or classes < 2 or moves.shape[1] % 4 or groups not in (1, 2, classes):
+            raise NetError(
+                f"{self.scores} {scores.shape}, {self.regressions} {moves.shape} and {self.regions} "
+                f"{regions.shape} do not make up detections"
+            )
+        height, width = feed[self.picture].shape[2:]
+        rows = []
+        for label in range(1, classes):
+            # Class-agnostic heads have one regression, behind that of the background.
+            group = min(label, groups - 1)
+            corners = moved(regions, moves[:, 4 * group : 4 * group + 4])
+            corners = np.clip(corners, 0, [width - 1, height - 1, width - 1, height - 1])
+            sure = scores[:, label] >= threshold
+            labels = np.full(int(sure.sum()), label)
+            shares = corners[sure] / [width, height, width, height]
+            rows.append(np.column_stack([labels, scores[sure, label], shares]))
+        return suppressed(np.concatenate(rows).astype(np.float32), OVERLAP)
+
+
+Detector = SingleShot | Regions
+
+
+def detector(layers: Sequence[Layer]) -> Detector | None:
+    """How to get boxes out of the network of these layers (of one phase, in order); ``None`` if it gives none."""
+    writers = {name: layer for layer in layers for name in layer.outputs}
+    for layer in layers:
+        if layer.type == "DetectionOutput":
+            return SingleShot(layer.name)
+    scores = next((name for name in ("cls_prob", "cls_prob_reshape") if name in writers), None)
+    moves = next((name for name in ("bbox_pred", "bbox_pred_reshape") if name in writers), None)
+    if scores is None or moves is None or "rois" not in writers:
+        return None
+    picture = next((name for name, layer in writers.items() if layer.type == "Input" and name != "rois"), None)
+    if picture is None:
+        return None
+    regions = "rois" if writers["rois"].type == "Input" else writers["rois"].name
+    return Regions(writers[scores].name, writers[moves].name, regions, picture)
+
+
+def proposes(layer: Layer) -> bool:
+    """Whether a layer chooses regions by their scores: what comes after it is about those regions alone."""
+    if layer.type == "Python":
+        return layer.message.message("python_param").string("layer") == "ProposalLayer"
+    return layer.type == "Proposal"
+
+
+def moved(regions: npt.NDArray[np.float64], moves: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Corners of regions after regression (``bbox_transform_inv``)."""
+    sides = regions[:, 2:] - regions[:, :2] + 1
+    centres = regions[:, :2] + 0.5 * sides + moves[:, :2] * sides
+    half = 0.5 * sides * np.exp(np.minimum(moves[:, 2:], 20))
+    return np.hstack([centres - half, centres + half])

@@ -15,6 +15,7 @@ import torch
 from demitasse.layers.python import Python
 from demitasse.runtime.boxes import Boxes, descending, offsets, suppress
 from demitasse.runtime.operation import Call
+from demitasse.runtime.quicksort import falling
 
 __all__ = ["anchors", "proposal", "proposal_layer"]
 
@@ -32,27 +33,40 @@ class Limits:
 
 
 def anchors(base: int, ratios: Sequence[float], scales: Sequence[float]) -> Boxes:
-    """Boxes of all shapes around the middle of a square of side ``base``, ratios first; both corners inside."""
-    middle = 0.5 * (base - 1)
-    boxes = []
+    """Boxes of all shapes around the middle of a square of side ``base``, ratios first; both corners inside.
+
+    py-faster-rcnn's: the square is stretched to the ratio, rounded to whole pixels, and scaled.
+    """
+    sizes: list[tuple[float, float]] = []
     for ratio in ratios:
-        wide = half_up(np.sqrt(base * base / ratio))
-        high = half_up(wide * ratio)
-        for scale in scales:
-            across, down = 0.5 * (wide * scale - 1), 0.5 * (high * scale - 1)
-            boxes.append((middle - across, middle - down, middle + across, middle + down))
-    return np.array(boxes, np.float32)
+        wide = float(np.round(np.sqrt(base * base / ratio)))
+        high = float(np.round(wide * ratio))
+        sizes.extend((wide * scale, high * scale) for scale in scales)
+    return around(0.5 * (base - 1), np.array(sizes) - 1)
 
 
-def half_up(number: float) -> float:
-    """To the nearest whole number, as C's ``round`` of what is positive."""
-    return float(np.floor(number + 0.5))
+def anchors_in_pixels(base: int, ratios: Sequence[float], sides: Sequence[float]) -> Boxes:
+    """As `anchors`, with ``sides`` in pixels: it is the box that is rounded, not the square."""
+    sizes = []
+    for ratio in ratios:
+        wide = np.float32(np.sqrt(np.float32(base * base) / np.float32(ratio)))
+        for side in sides:
+            pair = (wide * np.float32(side), wide * np.float32(ratio) * np.float32(side))
+            sizes.append([int(float(size) / base - 1 + 0.5) for size in pair])
+    return around(0.5 * (base - 1), np.array(sizes, np.float64))
+
+
+def around(middle: float, spans: npt.NDArray[np.float64]) -> Boxes:
+    """Boxes that reach as far as ``spans`` (rows of width and height) around a point of two equal coordinates."""
+    return np.concatenate((middle - spans / 2, middle + spans / 2), 1).astype(np.float32)
 
 
 def proposal(call: Call) -> tuple[torch.Tensor, ...]:
-    """Proposal (PVANet): regions (image, x1, y1, x2, y2), best first, and their scores.
+    """Proposal: regions (image, x1, y1, x2, y2), best first, and their scores.
 
-    A box below ``min_size`` is not left out: its score counts as 0.
+    As in the forks of BVLC Caffe 1.0 that took the layer over from PVANet: ``scale`` is the side of an anchor in
+    pixels (PVANet's own multiplies ``base_size`` by it), and the scale of the picture does not count for ``min_size``.
+    A box below that is not left out: its score counts as 0.
     """
     param = call.param
     if any(name in param for name in ("anchor_scale", "anchor_ratio", "rpn_nms_thresh", "max_rois", "rpn_min_size")):
@@ -63,12 +77,12 @@ def proposal(call: Call) -> tuple[torch.Tensor, ...]:
         param.number("nms_thresh", 0.7),
         param.number("min_size", 16),
     )
-    shapes = anchors(param.integer("base_size", 16), param.numbers("ratio"), param.numbers("scale"))
+    shapes = anchors_in_pixels(param.integer("base_size", 16), param.numbers("ratio"), param.numbers("scale"))
     chosen = []
     for image in range(call.x.shape[0]):
-        boxes, scores, large = candidates(call, image, shapes, param.integer("feat_stride", 16), limits.side)
-        scores = np.where(large, scores, np.float32(0))
-        order = descending(scores)[: limits.before]
+        boxes, scores = candidates(call, image, shapes, param.integer("feat_stride", 16))
+        scores = np.where((sides_of(boxes) >= np.float32(limits.side)).all(1), scores, np.float32(0))
+        order = falling(scores, limits.before)
         kept = order[suppress(boxes[order], limits.overlap, border=1.0, most=limits.after)]
         chosen.append((image, boxes[kept], scores[kept]))
     return regions(call, chosen)
@@ -92,17 +106,16 @@ def proposal_layer(call: Call) -> tuple[torch.Tensor, ...]:
     if not isinstance(stride, int) or stride < 1:
         call.placed.refuse("needs feat_stride in its param_str")
     limits = Limits(12000, 2000, 0.7, 16) if call.training else Limits(6000, 300, 0.7, 16)
-    boxes, scores, large = candidates(call, 0, anchors(16, (0.5, 1, 2), scales), stride, limits.side)
+    boxes, scores = candidates(call, 0, anchors(16, (0.5, 1, 2), scales), stride)
+    large = (sides_of(boxes) >= limits.side * call.inputs[2].detach()[0, 2].item()).all(1)
     boxes, scores = boxes[large], scores[large]
     order = descending(scores)[: limits.before]
     kept = order[suppress(boxes[order], limits.overlap, border=1.0, most=limits.after)]
     return regions(call, [(0, boxes[kept], scores[kept])])
 
 
-def candidates(
-    call: Call, image: int, shapes: Boxes, stride: int, side: float
-) -> tuple[Boxes, Array, npt.NDArray[np.bool_]]:
-    """Every anchor at every place, moved and clipped to the picture; its score; whether both sides are long enough.
+def candidates(call: Call, image: int, shapes: Boxes, stride: int) -> tuple[Boxes, Array]:
+    """Every anchor at every place, moved and clipped to the picture, and its score.
 
     Places in reading order, anchors within. NetError if inputs do not fit the anchors.
     """
@@ -120,10 +133,12 @@ def candidates(
     shifts = np.stack((x, y, x, y), -1).reshape(-1, 1, 4)
     boxes = offsets((shifts + shapes).reshape(-1, 4), moves)
     boxes = np.clip(boxes, 0, np.array([info[1] - 1, info[0] - 1] * 2, np.float32))
-    sides = boxes[:, 2:] - boxes[:, :2] + np.float32(1)
-    scale = np.array([info[3] if len(info) > 3 else info[2], info[2]], np.float32)
-    large: npt.NDArray[np.bool_] = np.all(sides >= np.float32(side) * scale, axis=1)
-    return boxes, scores, large
+    return boxes, scores
+
+
+def sides_of(boxes: Boxes) -> Array:
+    """Widths and heights in pixels, both corners inside."""
+    return boxes[:, 2:] - boxes[:, :2] + np.float32(1)
 
 
 def regions(call: Call, chosen: Sequence[tuple[int, Boxes, Array]]) -> tuple[torch.Tensor, ...]:

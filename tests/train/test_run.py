@@ -1,0 +1,188 @@
+"""Whole runs from solver files: what they write, and that an interrupted one goes on as if nothing had been."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("lmdb")
+
+from demitasse.caffe.read import read_binary
+from demitasse.cli.app import run as command
+from demitasse.datasets.database import write_database
+from demitasse.datasets.datum import Datum
+from demitasse.train.run import weights_of
+from demitasse.train.snapshots import read_state
+
+NET = """
+name: "tiny"
+layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TRAIN }
+  transform_param { scale: 0.0039 mirror: true crop_size: 10 } data_param { source: "db" backend: LMDB batch_size: 8 } }
+layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TEST }
+  transform_param { scale: 0.0039 crop_size: 10 } data_param { source: "db" backend: LMDB batch_size: 10 } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "conv" }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer { name: "drop" type: "Dropout" bottom: "conv" top: "conv" dropout_param { dropout_ratio: 0.2 } }
+layer { name: "ip" type: "InnerProduct" bottom: "conv" top: "ip"
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+layer { name: "accuracy" type: "Accuracy" bottom: "ip" bottom: "label" top: "accuracy" include { phase: TEST } }
+"""
+
+SOLVER = """
+net: "net.prototxt" base_lr: 0.05 momentum: 0.9 weight_decay: 0.001 lr_policy: "step" gamma: 0.5 stepsize: 15
+max_iter: 40 display: 10 snapshot: 20 snapshot_prefix: "tiny" test_iter: 3 test_interval: 20 random_seed: 7
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A solver, its net and its data: bars that stand left, in the middle, or right."""
+    random = np.random.default_rng(0)
+
+    def picture(label):
+        values = random.integers(0, 60, (1, 12, 12)).astype(np.uint8)
+        values[:, :, 3 + 3 * label] += 150
+        return Datum(values, label)
+
+    write_database(tmp_path / "db", (picture(i % 3) for i in range(30)))
+    (tmp_path / "net.prototxt").write_text(NET)
+    (tmp_path / "solver.prototxt").write_text(SOLVER)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def train(*arguments):
+    return command(["train", "solver.prototxt", "--threads", "1", *arguments])
+
+
+def weights(path):
+    return {layer.name: [t.array() for t in layer.tensors] for layer in read_binary(path).layers if layer.tensors}
+
+
+def same(a, b):
+    assert a.keys() == b.keys()
+    for name, blobs in a.items():
+        for x, y in zip(blobs, b[name], strict=True):
+            np.testing.assert_array_equal(x, y, err_msg=name)
+
+
+def test_a_run_learns_tests_and_saves(folder, capsys):
+    assert train("-o", "out", "--json") == 0
+    events = json.loads(capsys.readouterr().out)["events"]
+    tests = [event for event in events if event["event"] == "test"]
+    assert [event["iteration"] for event in tests] == [0, 20, 40]
+    assert tests[-1]["outputs"]["loss"] < tests[0]["outputs"]["loss"]
+    logged = [json.loads(line) for line in (folder / "out/tiny_log.jsonl").read_text().splitlines()]
+    assert logged == events
+    assert sorted(path.name for path in (folder / "out").iterdir() if "log" not in path.name) == [
+        f"tiny_iter_{number}.{kind}" for number in (20, 40) for kind in ("caffemodel", "solverstate")
+    ]
+
+
+@pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
+def test_a_continued_run_gives_the_same_bits(folder, form):
+    (folder / "solver.prototxt").write_text(f"{SOLVER} snapshot_format: {form}")
+    ending = ".h5" if form == "HDF5" else ""
+
+    def read(path):
+        return {layer.name: [t.array() for t in layer.tensors] for layer in weights_of(path).layers if layer.tensors}
+
+    assert train("-o", "whole", "-q") == 0
+    assert train("-o", "cut", "-q", "--iterations", "20") == 0
+    assert train("-o", "cut", "-q", "--resume") == 0
+    same(read(folder / f"whole/tiny_iter_40.caffemodel{ending}"), read(folder / f"cut/tiny_iter_40.caffemodel{ending}"))
+    states = [read_state(folder / f"{name}/tiny_iter_40.solverstate{ending}") for name in ("whole", "cut")]
+    same(*({"history": state.history, "counts": [state.iteration, state.step]} for state in states))
+
+
+def test_an_interrupt_saves_and_another_run_goes_on(folder):
+    (folder / "solver.prototxt").write_text(SOLVER.replace("max_iter: 40", "max_iter: 100000"))
+    run = subprocess.Popen(
+        [sys.executable, "-m", "demitasse", "train", "solver.prototxt", "-o", "out", "--threads", "1"],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    for line in run.stdout:
+        if "iteration 10" in line:
+            run.send_signal(signal.SIGINT)
+            break
+    rest = run.stdout.read()
+    assert run.wait(60) == 130, rest
+    assert "--resume" in rest
+    stopped = max(int(path.stem.rpartition("_")[2]) for path in (folder / "out").glob("*.solverstate"))
+    assert train("-o", "out", "--resume", "--iterations", "5", "-q") == 0
+    assert (folder / f"out/tiny_iter_{stopped + 5}.caffemodel").exists()
+
+
+def test_a_killed_run_continues_from_its_last_snapshot(folder):
+    (folder / "solver.prototxt").write_text(SOLVER.replace("max_iter: 40", "max_iter: 60"))
+    assert train("-o", "whole", "-q") == 0
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "demitasse", "train", "solver.prototxt", "-o", "cut", "-q", "--threads", "1"]
+    )
+    while not list(folder.glob("cut/*.solverstate")) and killed.poll() is None:
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait()
+    assert train("-o", "cut", "-q", "--resume") == 0
+    same(weights(folder / "whole/tiny_iter_60.caffemodel"), weights(folder / "cut/tiny_iter_60.caffemodel"))
+
+
+def test_two_processes_lose_what_one_does(folder):
+    text = NET.replace('layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "conv" }', "").replace(
+        "dropout_ratio: 0.2", "dropout_ratio: 0"
+    )
+    (folder / "net.prototxt").write_text(text)
+    (folder / "solver.prototxt").write_text(SOLVER + "snapshot_after_train: true")
+    assert train("-o", "one", "-q") == 0
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    arguments = ["-m", "demitasse", "train", "solver.prototxt", "-o", "two", "-q", "--threads", "1"]
+    done = subprocess.run([*torchrun, *arguments], capture_output=True, text=True, env={**os.environ})
+    assert done.returncode == 0, done.stderr
+    losses = [
+        [
+            event["loss"]
+            for event in map(json.loads, (folder / name / "tiny_log.jsonl").read_text().splitlines())
+            if event["event"] == "train"
+        ]
+        for name in ("one", "two")
+    ]
+    assert len(losses[0]) == 4
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "change", "said"),
+    [
+        (["--resume"], "", "no snapshot to continue from"),
+        (["--weights", "none.caffemodel"], "", "none.caffemodel"),
+        (["--weights", "net.prototxt", "--resume"], "", "leave --weights out"),
+        ([], "nowhere", "there is no such database"),
+        ([], "no max", "--iterations"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(folder, capfd, arguments, change, said):
+    if change == "nowhere":
+        (folder / "net.prototxt").write_text(NET.replace('"db"', '"nowhere"'))
+    if change == "no max":
+        (folder / "solver.prototxt").write_text(SOLVER.replace("max_iter: 40", ""))
+    assert train(*arguments) == 2
+    error = capfd.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_a_diverging_run_ends(folder, capfd):
+    (folder / "solver.prototxt").write_text(SOLVER.replace("base_lr: 0.05", "base_lr: 1e30"))
+    assert train("-q") == 2
+    assert "diverged" in capfd.readouterr().err

@@ -9,6 +9,7 @@ import torch.nn.functional as F  # noqa: N812 - the name that torch's own docume
 
 from demitasse.layers.convolution import Convolution, Im2col, SlidingWindow
 from demitasse.runtime.operation import Call
+from demitasse.runtime.sums import biased
 from demitasse.runtime.windows import padded, symmetric, windows
 
 __all__ = ["convolution", "deconvolution", "im2col", "masked_convolution"]
@@ -74,10 +75,12 @@ def convolved(x: torch.Tensor, placed: Convolution, weights: Weights) -> torch.T
     if padding is None or short(placed):
         x, padding = with_room(x, placed), (0,) * len(placed.padding)
     run = CONVOLUTIONS[len(placed.spatial)]
+    shift = bias[0] if bias else None
+    constant = None if shift is None else shift.detach()
     result: torch.Tensor = run(
-        x, weight, bias[0] if bias else None, placed.stride or 1, padding or 0, placed.dilation or 1, placed.group
+        x, weight, constant, placed.stride or 1, padding or 0, placed.dilation or 1, placed.group
     )
-    return result
+    return biased(result, shift)
 
 
 def transposed(x: torch.Tensor, placed: Convolution, weights: Weights) -> torch.Tensor:
@@ -85,9 +88,12 @@ def transposed(x: torch.Tensor, placed: Convolution, weights: Weights) -> torch.
     weight, *bias = weights
     padding = symmetric(placed.padding)
     run = TRANSPOSED[len(placed.spatial)]
+    shift = bias[0] if bias else None
+    constant = None if shift is None else shift.detach()
     result: torch.Tensor = run(
-        x, weight, bias[0] if bias else None, placed.stride or 1, padding or 0, 0, placed.group, placed.dilation or 1
+        x, weight, constant, placed.stride or 1, padding or 0, 0, placed.group, placed.dilation or 1
     )
+    result = biased(result, shift)
     return result if padding is not None else padded(result, [(-before, -after) for before, after in placed.padding])
 
 

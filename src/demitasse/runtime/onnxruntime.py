@@ -21,8 +21,8 @@ __all__ = ["Signature", "have_onnxruntime", "onnxruntime_version", "run_onnx", "
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
-ERRORS_ONLY: Final = 3
-"""Of ONNX Runtime's levels of logging; what it warns of otherwise is nothing that a user could change."""
+FATAL_ONLY: Final = 4
+"""Of ONNX Runtime's levels of logging: its errors are raised, too, and its warnings are nothing a user could change."""
 
 DTYPES: Final = {
     "tensor(float)": np.float32,
@@ -118,7 +118,7 @@ def opened(runtime: Any, path: Path, wanted: Sequence[str], threads: int) -> Any
     if not path.is_file():
         raise FileError(f"{path}: cannot be read: there is no such file")
     options = runtime.SessionOptions()
-    options.log_severity_level = ERRORS_ONLY
+    options.log_severity_level = FATAL_ONLY
     options.intra_op_num_threads = threads
     source: str | bytes = str(path)
     if wanted:

@@ -22,10 +22,11 @@ from demitasse.layers.sizes import MaybeShape, Shape
 from demitasse.layers.table import layer_type
 from demitasse.message import as_flag
 from demitasse.net import Dense, Layer, Net, Tensor
+from demitasse.runtime.in_place import Memory, overwritten, with_memory
 from demitasse.runtime.operation import Call, Operation
 from demitasse.runtime.schedule import Step, aliases, schedule
 from demitasse.runtime.table import operation
-from demitasse.runtime.weights import Place, as_tensor, owned, parameter, same_weights
+from demitasse.runtime.weights import Place, as_tensor, frozen, owned, parameter, same_weights
 
 __all__ = ["ALL", "Network"]
 
@@ -80,6 +81,8 @@ class Network(torch.nn.Module):
         self._owners, self._values = owned(graph.layers)
         self._positions = {layer.name: i for i, layer in reversed(list(enumerate(graph.layers)))}
         self._aliases = aliases(graph.layers)
+        self._overwritten = overwritten(graph.layers)
+        self._frozen = frozen(graph.layers, self._owners)
         self._placed: dict[tuple[int, tuple[Shape, ...]], Placed] = {}
         self._schedules: dict[tuple[tuple[str, ...] | None, frozenset[str]], tuple[Step, ...]] = {}
         self._operations: dict[int, Operation] = {}
@@ -178,6 +181,7 @@ class Network(torch.nn.Module):
             has, asked = len(layer.tensors), self.graph.layers[where[0]]
             raise WeightsError(f"{asked}: needs blob {where[1]} of its weights, and has {has}: give weights for it")
         made = parameter(self._values[owner], self._device, writable=self._writable)
+        made.requires_grad_(owner not in self._frozen)
         self.register_parameter(key, made)
         return made
 
@@ -220,12 +224,15 @@ class Network(torch.nn.Module):
         if steps is None:
             self._check_wanted(wanted)
             steps = self._schedules[wanted, fed] = schedule(self.graph.layers, wanted, fed)
+        memory: Memory = {}
         for step in steps:
-            values = self._step(step, blobs)
+            values = self._step(step, blobs, memory)
             for name, value in zip(step.outputs, values, strict=False):
                 if name == AUTOMATIC:
                     value = self._share_of_loss(step.layer, value) + blobs.get(name, 0.0)
                 blobs[name] = value
+                if self._overwritten:
+                    memory[name] = value.detach()
             for name in self._aliases.get(step.index, ()):
                 if name in blobs:
                     blobs[name] = values[0].reshape(blobs[name].shape)
@@ -246,8 +253,8 @@ class Network(torch.nn.Module):
         own = layer.message.numbers("loss_weight") or (1.0,)
         return value if own[0] == whole else value * (own[0] / whole)
 
-    def _step(self, step: Step, blobs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
-        """What one layer gives."""
+    def _step(self, step: Step, blobs: Mapping[str, torch.Tensor], memory: Memory) -> tuple[torch.Tensor, ...]:
+        """What one layer gives. ``memory``: what the blobs hold, for gradients."""
         i, layer = step.index, step.layer
         inputs = tuple([blobs[name] for name in layer.inputs])
         if i in self._gates:
@@ -261,8 +268,11 @@ class Network(torch.nn.Module):
         if run is None:
             run = self._operations[i] = operation(placed.kind, self._plugins)
         state = self._states.setdefault(i, {})
+        call = Call(placed.kind, inputs, placed.blobs(), state, self._generator, placed.shapes)
         try:
-            result = run(Call(placed.kind, inputs, placed.blobs(), state, self._generator, placed.shapes))
+            result = run(call)
+            if i in self._overwritten and isinstance(result, torch.Tensor) and result.requires_grad:
+                result = with_memory(call, result.detach(), self._overwritten[i], memory)
         except NetError as error:
             with blaming(layer):
                 raise error

@@ -9,6 +9,7 @@ import torch.nn.functional as F  # noqa: N812 - the name that torch's own docume
 
 from demitasse.runtime.operation import Call
 from demitasse.runtime.pooling import average
+from demitasse.runtime.sums import centred
 
 __all__ = ["batch_norm", "bias", "bn", "local_response", "mean_variance", "normalize", "scale"]
 
@@ -24,7 +25,7 @@ def batch_norm(call: Call) -> torch.Tensor:
         mean, variance = stored_statistics(call)
         y = F.batch_norm(x, mean, variance, None, None, False, 0.0, eps)
     else:
-        y = F.batch_norm(x, None, None, None, None, True, 0.0, eps)
+        y = F.batch_norm(centred(x), None, None, None, None, True, 0.0, eps)
         with torch.no_grad():
             add_statistics(call, param.number("moving_average_fraction", 0.999))
     if len(call.weights) < 5:
@@ -107,10 +108,37 @@ def normalize(call: Call) -> torch.Tensor:
     param, x = call.param, call.x
     spatial = param.flag("across_spatial", True)
     eps = param.number("eps", 1e-10)
-    squares = x.square().sum(tuple(range(1, x.dim())) if spatial else (1,), keepdim=True)
+    axes = tuple(range(1, x.dim())) if spatial else (1,)
+    squares = x.square().sum(axes, keepdim=True)
     length = (squares + eps).sqrt() if param.flag("add_eps_before_sqrt", True) else squares.sqrt() + eps
     factor = call.weights[0]
-    return x / length * (factor if factor.dim() == 0 else factor.reshape(-1, *(1,) * (x.dim() - 2)))
+    factor = factor if factor.dim() == 0 else factor.reshape(-1, *(1,) * (x.dim() - 2))
+    unit: torch.Tensor = UnitLength.apply(x, length.detach(), factor, axes)  # type: ignore[no-untyped-call]
+    return unit
+
+
+class UnitLength(torch.autograd.Function):
+    """x / length × factor. The gradient is Caffe's: what it takes away along x does not know the channels' factors,
+    and so is exact only where they are the same."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, length: torch.Tensor, factor: torch.Tensor, axes: tuple[int, ...]
+    ) -> torch.Tensor:
+        """The scaled values."""
+        unit = x / length
+        ctx.save_for_backward(unit, length, factor)
+        ctx.axes = axes
+        return unit * factor
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, torch.Tensor, None]:
+        """Gradients on x and on the factor."""
+        unit, length, factor = ctx.saved_tensors
+        product = gradient * unit
+        of_factor = product.sum_to_size(factor.shape) if factor.dim() else product.sum()
+        along = unit * product.sum(ctx.axes, keepdim=True)
+        return (gradient - along) / length * factor, None, of_factor, None
 
 
 def local_response(call: Call) -> torch.Tensor:

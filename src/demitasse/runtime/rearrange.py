@@ -83,14 +83,17 @@ def pixel_shuffle(call: Call) -> torch.Tensor:
 
 def reorg(call: Call) -> torch.Tensor:
     """Squares of pixels become channels, or back, as Darknet counts: the memory of the larger side is read as if it had
-    fewer channels and larger pictures (``src/blas.c``, ``reorg_cpu``)."""
+    fewer channels and larger pictures (``src/blas.c``, ``reorg_cpu``).
+
+    No gradient passes, since none does in the Caffe layer (MobileNet-YOLO), whose backward pass copies zeros.
+    """
     step = call.placed.positive("stride")
     images, channels, height, width = call.x.shape
     if channels % (step * step):
         call.placed.refuse(f"reads {channels} channels; a stride of {step} needs a multiple of {step * step}")
     fewer = channels // (step * step)
     if call.param.flag("reverse"):
-        squares = call.x.reshape(images, step, step, fewer, height, width)
+        squares = call.x.detach().reshape(images, step, step, fewer, height, width)
         return squares.permute(0, 3, 4, 1, 5, 2).reshape(call.shape)
-    pictures = call.x.reshape(images, fewer, height, step, width, step)
+    pictures = call.x.detach().reshape(images, fewer, height, step, width, step)
     return pictures.permute(0, 3, 5, 1, 2, 4).reshape(call.shape)

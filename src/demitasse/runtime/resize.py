@@ -25,8 +25,9 @@ def bilinear(call: Call) -> torch.Tensor:
 
 
 def resize(call: Call) -> torch.Tensor:
-    """Bilinear, pixels taken as squares."""
-    return interpolated(call.x, call.shape[2:], corners=False)
+    """Bilinear from the upper left corner; what lies behind the last row and column counts as zero."""
+    rows = from_corner(call.x, 2, call.shape[2], behind=0.0)
+    return from_corner(rows, 3, call.shape[3], behind=0.0)
 
 
 def resize_bilinear(call: Call) -> torch.Tensor:
@@ -47,14 +48,17 @@ def interpolated(x: torch.Tensor, size: tuple[int, ...], *, corners: bool) -> to
     return F.interpolate(x, size, mode="bilinear", align_corners=corners)
 
 
-def from_corner(x: torch.Tensor, axis: int, size: int) -> torch.Tensor:
-    """Linear interpolation along an axis, where new pixel i is at i times the factor."""
+def from_corner(x: torch.Tensor, axis: int, size: int, behind: float = 1.0) -> torch.Tensor:
+    """Linear interpolation along an axis, where new pixel i is at i times the factor. Behind the last pixel there are
+    copies of it, times ``behind``."""
     length = x.shape[axis]
     at = torch.arange(size, dtype=x.dtype, device=x.device) * (length / size)
     low = at.long().clamp(max=length - 1)
     high = (low + 1).clamp(max=length - 1)
-    share = (at - low).reshape(-1, *(1,) * (x.dim() - 1 - axis))
-    return torch.lerp(x.index_select(axis, low), x.index_select(axis, high), share)
+    spread = (-1, *(1,) * (x.dim() - 1 - axis))
+    share = (at - low).reshape(spread)
+    kept = torch.where(low + 1 < length, 1.0, behind).to(x).reshape(spread)
+    return torch.lerp(x.index_select(axis, low), x.index_select(axis, high) * kept, share)
 
 
 def upsample(call: Call) -> torch.Tensor:

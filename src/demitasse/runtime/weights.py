@@ -16,7 +16,7 @@ from demitasse.layers.layertype import text
 from demitasse.layers.sizes import Shape, count
 from demitasse.net import Layer, Tensor
 
-__all__ = ["Place", "as_tensor", "owned", "parameter", "same_weights"]
+__all__ = ["Place", "as_tensor", "frozen", "owned", "parameter", "same_weights"]
 
 Place = tuple[int, int]
 """Position of a layer, and of one of its weights."""
@@ -37,6 +37,17 @@ def owned(layers: Sequence[Layer]) -> tuple[Mapping[Place, Place], Mapping[Place
         for k, tensor in enumerate(layer.tensors):
             values[owners.get((i, k), (i, k))] = tensor
     return {place: owner for place, owner in owners.items() if owner != place}, values
+
+
+def frozen(layers: Sequence[Layer], owners: Mapping[Place, Place]) -> frozenset[Place]:
+    """Weights that are not learned and so get no gradient: those with ``lr_mult: 0``, and BatchNorm's statistics."""
+    result: set[Place] = set()
+    for i, layer in enumerate(layers):
+        result.update((i, k) for k in range(3) if layer.type == "BatchNorm")
+        for k, spec in enumerate(layer.message.messages("param")):
+            if spec.number("lr_mult", 1.0) == 0:
+                result.add(owners.get((i, k), (i, k)))
+    return frozenset(result)
 
 
 def as_tensor(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> torch.Tensor:

@@ -24,7 +24,7 @@ __all__ = ["COMMANDS", "app", "run"]
 MALLOC_MMAP_THRESHOLD = -3
 """M_MMAP_THRESHOLD of malloc.h."""
 
-Section = Literal["Look", "Make smaller"]
+Section = Literal["Look", "Make smaller", "Train"]
 
 
 class Entry(NamedTuple):
@@ -37,11 +37,16 @@ class Entry(NamedTuple):
 
 COMMANDS: dict[str, Entry] = {
     "inspect": Entry("demitasse.cli.inspect", "Look", "What is in a network, and what makes it large."),
+    "compare": Entry("demitasse.cli.compare", "Look", "Two networks side by side: weights, outputs, boxes, layers."),
     "compress": Entry("demitasse.cli.compress", "Make smaller", "Store a network as one small .demi, verified."),
     "expand": Entry("demitasse.cli.expand", "Make smaller", "Turn a .demi back into plain Caffe files."),
+    "strip": Entry("demitasse.cli.strip", "Make smaller", "Leave out what only training needs."),
+    "fold": Entry("demitasse.cli.fold", "Make smaller", "BatchNorm, Scale, Bias into their neighbours: exact."),
     "half": Entry("demitasse.cli.half", "Make smaller", "Weights as float16."),
     "apply": Entry("demitasse.cli.apply", "Make smaller", "Apply the transforms of a recipe."),
     "import-net": Entry("demitasse.cli.import_net", "Make smaller", "Read weights stored by Deep Compression (.net)."),
+    "train": Entry("demitasse.cli.train", "Train", "Train a network as Caffe would, from its solver file."),
+    "dataset": Entry("demitasse.cli.dataset", "Train", "Turn labelled pictures into an LMDB."),
 }
 
 

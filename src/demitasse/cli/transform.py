@@ -34,7 +34,7 @@ from demitasse.evaluate.compare import Shown, Subject, compare
 from demitasse.evaluate.comparison import Comparison
 from demitasse.evaluate.weights import identical
 from demitasse.net import Net, Note
-from demitasse.report.changes import LAYERS, TENSORS, Change, changes, layer_rows, tensor_rows
+from demitasse.report.changes import LAYERS, TENSORS, Change, changes, layer_rows, others, tensor_rows, weighty
 from demitasse.report.footprint import BEFORE_AND_AFTER, Footprint, before_and_after, footprint
 from demitasse.report.quantities import count, size
 from demitasse.transforms.recipe import as_steps, name_of
@@ -163,7 +163,7 @@ class Request:
     def compared(self, terminal: Terminal, given: Source, net: Net, written: Subject) -> Comparison:
         """The original beside the result. VerificationError if more than rounding differs and only that should."""
         shown = Shown(self.images, self.mean, self.scale)
-        original = Subject(net, given.prototxt, given.caffemodel)
+        original = self.original(given, net)
         found = compare(original, written, images=shown, run=self.run, threads=self.threads or 0)
         if found.skipped:
             terminal.note(outputs_in_words(found))
@@ -177,6 +177,14 @@ class Request:
         terminal.table(OUTPUTS, output_rows(found), indent=4)
         return found
 
+    def original(self, given: Source, net: Net) -> Subject:
+        """What the result is compared with: what was given, or what a transform says can be run in its place."""
+        for transform in self.transforms:
+            if (reference := getattr(transform, "reference", None)) is not None:
+                found: Net = reference(net)
+                return Subject(net, given.prototxt, given.caffemodel) if found is net else Subject(found)
+        return Subject(net, given.prototxt, given.caffemodel)
+
     def show(
         self,
         terminal: Terminal,
@@ -185,10 +193,12 @@ class Request:
         notes: Sequence[Note],
     ) -> None:
         """What changed and what did not."""
-        if changed:
+        if heavy := weighty(changed):
             terminal.line()
-            columns, rows = (TENSORS, tensor_rows(changed)) if self.dry else (LAYERS, layer_rows(changed))
+            columns, rows = (TENSORS, tensor_rows(heavy)) if self.dry else (LAYERS, layer_rows(heavy))
             terminal.table(columns, rows, indent=4)
+        if light := others(changed):
+            terminal.note(f"layers without weights {light}")
         for text in reasons([note for note in notes if is_kept(note)]):
             terminal.note(text)
         terminal.line()

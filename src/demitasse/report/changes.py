@@ -12,7 +12,7 @@ from demitasse.net import Layer, Net, Tensor
 from demitasse.report.quantities import shape, size
 from demitasse.report.table import Column
 
-__all__ = ["LAYERS", "TENSORS", "Change", "changes", "layer_rows", "tensor_rows"]
+__all__ = ["LAYERS", "TENSORS", "Change", "changes", "layer_rows", "others", "tensor_rows", "weighty"]
 
 LAYERS = (
     Column("layer", least=12),
@@ -85,6 +85,21 @@ def nbytes(tensors: Sequence[Tensor] | None) -> int:
     return sum(tensor.nbytes for tensor in tensors or ())
 
 
+def weighty(found: Sequence[Change]) -> list[Change]:
+    """The changes of layers that have or had weights."""
+    return [one for one in found if one.before or one.after]
+
+
+def others(found: Sequence[Change]) -> str:
+    """Which layers without weights are gone or new, in words; nothing if there are none."""
+    light = [one for one in found if not (one.before or one.after)]
+    sides = (
+        ("gone", [one.layer for one in light if one.after is None]),
+        ("new", [one.layer for one in light if one.before is None]),
+    )
+    return "; ".join(f"{what}: {', '.join(names)}" for what, names in sides if names)
+
+
 def layer_rows(found: Sequence[Change]) -> list[list[str]]:
     """Rows for `LAYERS`: every tensor of a layer in one cell."""
     return [
@@ -109,10 +124,7 @@ def tensor_rows(found: Sequence[Change]) -> list[list[str]]:
 
 
 def rows_of(one: Change) -> Iterator[list[str]]:
-    """The tensors of one layer; the layer itself if it has none on either side."""
-    pairs = list(zip_longest(one.before or (), one.after or ()))
-    if not pairs:
-        yield [one.layer, *("–" if side is None else one.type for side in (one.before, one.after)), "", ""]
-    for i, (old, new) in enumerate(pairs):
+    """The tensors of one layer."""
+    for i, (old, new) in enumerate(zip_longest(one.before or (), one.after or ())):
         form = [shape(tensor.shape) if tensor else "–" for tensor in (old, new)]
         yield [f"{one.layer}[{i}]", *form, size(old.nbytes) if old else "", f"→ {size(new.nbytes) if new else '0'}"]

@@ -31,6 +31,9 @@ class Transform(Protocol):
     Never changes what it is given, and leaves the names of the network's input and output blobs as they are.
     Says what it did, and what it did not do and why, in notes added to ``Net.report`` (`done`, `kept`).
     OptionError for an option that makes no sense, also for this network; NetError for what it cannot work on.
+
+    One that takes networks which cannot be run as they are has a method ``reference(net)``, too: the network to compare
+    the result with instead, or ``net`` itself.
     """
 
     tolerance: ClassVar[float | None]

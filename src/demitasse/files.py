@@ -135,7 +135,8 @@ def load_container(path: Path) -> Net:
     reader = container.open(path)
     note = Note("read", "", path.name, {"files": [str(path.resolve())]})
     if reader.original is not None:
-        return originals.network(reader.text, reader.original, str(path)).noting(note)
+        original = originals.network(reader.text, reader.original, str(path)).noting(note)
+        return replace(original, metadata=reader.metadata)
     net = parse_net(reader.text, str(path))
     waiting: dict[str, deque[Sequence[Tensor]]] = defaultdict(deque)
     for name, tensors in reader.layers:

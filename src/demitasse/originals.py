@@ -7,7 +7,9 @@ restore("face.demi", "out/face.prototxt", "out/face.caffemodel")
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,11 +27,19 @@ __all__ = ["check", "is_original", "network", "restore", "store"]
 StrPath = str | os.PathLike[str]
 
 
-def store(prototxt: StrPath, caffemodel: StrPath, path: StrPath, *, threads: int | None = None) -> None:
-    """Keep both files in a .demi, the numbers coded as numbers. FileError for files that cannot be read."""
+def store(
+    prototxt: StrPath,
+    caffemodel: StrPath,
+    path: StrPath,
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    threads: int | None = None,
+) -> None:
+    """Keep both files in a .demi, the numbers coded as numbers. ``metadata``: see `Net.metadata`. FileError for files
+    that cannot be read."""
     model = Caffemodel.open(caffemodel)
     runs = [Run(run.offset, run.dtype, run.shape) for run in model.runs()]
-    container.write_original(path, read_text(Path(prototxt)), model.buffer, runs, threads=threads)
+    container.write_original(path, read_text(Path(prototxt)), model.buffer, runs, metadata, threads=threads)
 
 
 def is_original(path: StrPath) -> bool:

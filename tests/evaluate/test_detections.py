@@ -85,3 +85,8 @@ def test_suppression_keeps_the_best_of_each_label():
     kept = suppressed(boxes(FACE, OTHER, near, other_label), 0.5)
     assert kept.tolist() == boxes(near, other_label, OTHER).tolist()
     assert len(suppressed(boxes(), 0.5)) == 0
+
+
+def test_boxes_without_end_agree_with_themselves():
+    endless = boxes([1, 0.9, -1e30, -1e30, 3e38, 3e38], [1, 0.8, -np.inf, 0, np.inf, 1], FACE)
+    assert agreement(endless, endless).paired

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,21 @@ from demitasse.cli.options import (
     model_argument,
     no_run,
     output,
-    pictures,
     quiet,
     threads,
     worker_threads,
 )
+from demitasse.cli.showing import showing
 from demitasse.cli.staging import scratch, staged
 from demitasse.cli.terminal import Terminal
 from demitasse.cli.verdict import OUTPUTS, check_outputs, output_rows, outputs_in_words
 from demitasse.errors import OptionError, VerificationError
 from demitasse.evaluate.compare import Shown, Subject, compare
 from demitasse.evaluate.comparison import Comparison
+from demitasse.evaluate.preprocessing import remembering
 from demitasse.evaluate.weights import identical
-from demitasse.net import Net
-from demitasse.report.footprint import BEFORE_AND_AFTER, before_and_after, footprint
+from demitasse.net import Net, Note
+from demitasse.report.footprint import BEFORE_AND_AFTER, Footprint, before_and_after, footprint
 from demitasse.report.quantities import count, decibel, ratio, size
 
 __all__ = ["command"]
@@ -48,7 +49,7 @@ __all__ = ["command"]
     help=f"Signal to noise at the outputs in dB: higher is larger, and closer (default {plan.QUALITY:g}).",
 )
 @click.option("--lossless", is_flag=True, help="Keep every bit: expand gives the caffemodel back byte for byte.")
-@pictures
+@showing
 @dry_run
 @no_run
 @json_output
@@ -59,8 +60,9 @@ def command(**options: Any) -> int:
     """Store a network as one small .demi, verified.
 
     Weights are quantised, no finer than the outputs need, and entropy coded. The .demi is then read again and compared
-    with the original: weights, and outputs through OpenCV, on photographs (--images) or generated pictures. Until that
-    is done it is called NAME.unverified, and it keeps that name if the outputs are far worse than was asked for.
+    with the original: weights, and outputs through OpenCV (our executor, where OpenCV cannot run it), on photographs
+    (--images) or generated pictures. Until that is done it is called NAME.unverified, and it keeps that name if the
+    outputs are far worse than was asked for. What is said about preparing pictures is remembered in the .demi.
     """
     return Request(**options)()
 
@@ -73,9 +75,7 @@ class Request:
     output: str
     quality: float | None
     lossless: bool
-    images: Path | None
-    mean: tuple[float, ...] | None
-    scale: float | None
+    shown: Shown
     dry: bool
     run: bool
     as_json: bool
@@ -84,7 +84,7 @@ class Request:
 
     def __call__(self) -> int:
         """Do it. The exit status."""
-        if self.lossless and (self.quality is not None or self.images is not None):
+        if self.lossless and (self.quality is not None or self.shown.folder is not None):
             raise OptionError("--lossless keeps every bit: --quality and --images have no meaning with it")
         given = source(self.model)
         if self.lossless and given.demi is not None:
@@ -94,39 +94,59 @@ class Request:
         target = Path(self.output)
         check_output([target], given)
         terminal = Terminal(self.quiet, self.as_json)
-        net = files.load(*given.files)
+        net = remembering(files.load(*given.files), self.shown.stated)
         terminal.step("read", f"{net.name or given} · {count(net.parameters)} parameters · {size(given.bytes)}")
         if given.demi is not None and not originals.is_original(given.demi):
             terminal.note("a .demi is the original here: what it had lost already is not part of any figure below")
+        before = footprint(net, given.bytes)
         with (scratch if self.dry else staged)([target]) as (path,):
             work = self.keep if self.lossless else self.shrink
             stored, found = work(terminal, given, net, path)
             nbytes = path.stat().st_size
-        before, after = footprint(net, given.bytes), footprint(stored, nbytes)
+            after = footprint(stored, nbytes)
+            result = self.result(given, before, after, found, stored.report)
+            if found is not None:
+                self.check(found, result)
         terminal.line()
         terminal.table(BEFORE_AND_AFTER, before_and_after(before, after), indent=4)
         terminal.line()
         for text in self.closing(found, target, given.bytes / nbytes):
             terminal.line(text)
-        terminal.result(
-            {
-                "command": "compress",
-                "input": {"files": given.files, **before.as_dict()},
-                "output": {"file": target, **after.as_dict()},
-                "written": not self.dry,
-                "lossless": self.lossless,
-                "verified": True,
-                "comparison": None if found is None else found.as_dict(),
-                "report": [note_dict(note) for note in stored.report],
-            }
-        )
+        terminal.result(result)
         return 0
+
+    def result(
+        self, given: Source, before: Footprint, after: Footprint, found: Comparison | None, report: Sequence[Note]
+    ) -> dict[str, Any]:
+        """Everything, for JSON."""
+        return {
+            "command": "compress",
+            "input": {"files": given.files, **before.as_dict()},
+            "output": {"file": Path(self.output), **after.as_dict()},
+            "written": not self.dry,
+            "lossless": self.lossless,
+            "verified": True,
+            "comparison": None if found is None else found.as_dict(),
+            "report": [note_dict(note) for note in report],
+        }
+
+    def check(self, found: Comparison, result: Mapping[str, Any]) -> None:
+        """VerificationError with everything that was found, if the outputs are too far off."""
+        try:
+            check_outputs(found, self.asked)
+        except VerificationError as error:
+            raise VerificationError(str(error), {**result, "verified": False}) from None
+
+    @property
+    def asked(self) -> float:
+        """Signal to noise in dB that was asked for."""
+        return plan.QUALITY if self.quality is None else self.quality
 
     def keep(self, terminal: Terminal, given: Source, net: Net, path: Path) -> tuple[Net, None]:
         """Lossless: what was stored, once every byte of it has been compared."""
         prototxt, caffemodel = given.files
         threads = worker_threads(self.threads)
-        originals.store(prototxt, caffemodel, path, threads=threads)
+        originals.store(prototxt, caffemodel, path, net.metadata, threads=threads)
         terminal.step("stored", f"{self.output} · {size(path.stat().st_size)} · every bit kept")
         originals.check(path, prototxt, caffemodel, threads=threads)
         terminal.step("verified", "read again: prototxt and caffemodel are the same, byte for byte")
@@ -134,9 +154,8 @@ class Request:
 
     def shrink(self, terminal: Terminal, given: Source, net: Net, path: Path) -> tuple[Net, Comparison]:
         """Lossy: what was stored, read again, and how it compares."""
-        quality = plan.QUALITY if self.quality is None else self.quality
         with terminal.progress("quantise") as progress:
-            planned = plan.compress(net, quality, threads=worker_threads(self.threads), progress=progress)
+            planned = plan.compress(net, self.asked, threads=worker_threads(self.threads), progress=progress)
         files.save_container(planned, path)
         bits = 8 * path.stat().st_size / max(1, net.parameters)
         terminal.step("stored", f"{self.output} · {size(path.stat().st_size)} · {bits:.2f} bits per weight, all told")
@@ -144,21 +163,20 @@ class Request:
         if not identical(planned, stored):
             raise VerificationError(f"{self.output}: other weights were read than were written")
         del planned  # As large as the network: nothing needs it any more.
-        shown = Shown(self.images, self.mean, self.scale)
         original = Subject(net, given.prototxt, given.caffemodel)
-        found = compare(original, stored, images=shown, run=self.run, threads=self.threads or 0)
+        found = compare(original, stored, images=self.shown, run=self.run, threads=self.threads or 0)
         terminal.step("read again", f"weights: {decibel(found.weight_snr)} signal to noise, in matrices and kernels")
         if found.skipped:
             terminal.note(outputs_in_words(found))
         else:
             terminal.step("compared", outputs_in_words(found))
             terminal.table(OUTPUTS, output_rows(found), indent=4)
-        check_outputs(found, quality)
         return stored, found
 
     def closing(self, found: Comparison | None, target: Path, times: float) -> list[str]:
         """What it loads in (as far as that was tried), and how to get plain files."""
-        tried = ", OpenCV 4 through demitasse.to_opencv()" if found is not None and found.outputs else ""
+        opencv = found is not None and found.runtime.startswith("OpenCV")
+        tried = ", OpenCV 4 through demitasse.to_opencv()" if opencv else ""
         expand = shlex.join(["demitasse", "expand", str(target), "-o", "out/"])
         lines = [f"Loads in: demitasse{tried}. `{expand}` gives plain Caffe files."]
         if self.dry:

@@ -11,7 +11,7 @@ from typing import Literal
 from demitasse.errors import FileError, OptionError
 from demitasse.files import content
 
-__all__ = ["Source", "check_output", "form", "source"]
+__all__ = ["Source", "check_output", "form", "kind", "source"]
 
 Form = Literal["demi", "folder"]
 
@@ -38,12 +38,24 @@ class Source:
         return str(self.files[-1])
 
 
+def kind(path: Path) -> str:
+    """What a file is: "demi", "text", "weights", or "onnx". FileError for what is nothing of these."""
+    found = content(path)
+    if found == "weights":
+        with path.open("rb") as file:
+            # A ModelProto begins with its ir_version, a number; a caffemodel's first field is a name.
+            return "onnx" if file.read(1) == b"\x08" else found
+    return found
+
+
 def source(paths: Sequence[Path], *, weights: bool = True) -> Source:
     """The files of ``DEPLOY MODEL`` or ``FILE.demi``. ``weights``: a prototxt alone is not enough.
 
     OptionError says what is missing or in the wrong order, FileError what is no file that can be read.
     """
-    kinds = [content(path) for path in paths]
+    kinds = [kind(path) for path in paths]
+    if "onnx" in kinds:
+        raise OptionError(f"{paths[kinds.index('onnx')]} is an ONNX model: only compare and evaluate take those")
     match kinds:
         case ["demi"]:
             return Source(demi=paths[0])

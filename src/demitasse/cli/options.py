@@ -18,6 +18,7 @@ __all__ = [
     "no_run",
     "output",
     "pictures",
+    "plugins",
     "quiet",
     "seed",
     "threads",
@@ -92,6 +93,15 @@ device: Callable[[F], F] = click.option(
 
 seed: Callable[[F], F] = click.option(
     "--seed", type=click.IntRange(0), default=0, metavar="N", help="Of everything that is random (default 0)."
+)
+
+plugins: Callable[[F], F] = click.option(
+    "--plugin",
+    "plugins",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE.py",
+    help="Python functions for types of layers that are not known here. The file is run.",
 )
 
 debugging: Callable[[F], F] = click.option(

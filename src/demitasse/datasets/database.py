@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -187,7 +188,7 @@ def write_database(path: Path, datums: Iterable[Datum], backend: Backend = "LMDB
         path.mkdir(parents=True)
         with lmdb.open(str(path), map_size=_LARGEST, writemap=False, sync=False) as environment:
             walk = iter(datums)
-            while chunk := [datum for datum, _ in zip(walk, range(1000), strict=False)]:
+            while chunk := list(islice(walk, 1000)):
                 with environment.begin(write=True) as transaction:
                     for datum in chunk:
                         transaction.put(f"{count:08d}".encode(), datum.to_bytes(), append=True)

@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from demitasse.atomic import replacing
 from demitasse.caffe.blob import read_blob
+from demitasse.caffe.encode import encode, field_header
 from demitasse.caffe.wire import BYTES, Reader, Record
 from demitasse.errors import DemitasseError, FileError
+from demitasse.message import Message
 
-__all__ = ["read_mean"]
+__all__ = ["read_mean", "write_mean"]
 
 
 def read_mean(path: Path) -> npt.NDArray[np.float32]:
@@ -32,3 +35,12 @@ def read_mean(path: Path) -> npt.NDArray[np.float32]:
     if values.ndim != 3 or not values.size or not np.issubdtype(values.dtype, np.floating):
         raise FileError(f"{path}: a mean picture is channels × height × width, and this is {values.shape}")
     return np.ascontiguousarray(values, np.float32)
+
+
+def write_mean(path: Path, values: npt.NDArray[np.float32]) -> None:
+    """A mean of shape (channels, height, width) as Caffe's tools write it: one picture in a blob."""
+    channels, height, width = values.shape
+    sizes = Message.of(("num", 1), ("channels", channels), ("height", height), ("width", width))
+    data = np.ascontiguousarray(values, "<f4").tobytes()
+    with replacing(path) as file:
+        file.write(encode(sizes, "BlobProto") + field_header(5, len(data)) + data)

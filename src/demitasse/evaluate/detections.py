@@ -79,11 +79,12 @@ def boxes_of(rows: npt.NDArray[np.float32], threshold: float = 0.5) -> Boxes:
 def overlap(one: Boxes, other: Boxes) -> npt.NDArray[np.float64]:
     """Intersection over union of every pair, ``(len(one), len(other))``; of boxes without area, 1 for equal ones."""
     a, b = one[:, None, 2:].astype(np.float64), other[None, :, 2:].astype(np.float64)
-    sides = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None)
-    common = sides.prod(-1)
-    union = np.prod(a[..., 2:] - a[..., :2], -1) + np.prod(b[..., 2:] - b[..., :2], -1) - common
     shares: npt.NDArray[np.float64] = (a == b).all(axis=-1).astype(np.float64)
-    np.divide(common, union, out=shares, where=union > 0)
+    with np.errstate(over="ignore", invalid="ignore"):  # nets without training give boxes without end
+        sides = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None)
+        common = sides.prod(-1)
+        union = np.prod(a[..., 2:] - a[..., :2], -1) + np.prod(b[..., 2:] - b[..., :2], -1) - common
+        np.divide(common, union, out=shares, where=(union > 0) & (union < np.inf))
     return shares
 
 

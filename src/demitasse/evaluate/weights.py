@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from demitasse.net import Net, Tensor
 
-__all__ = ["WeightError", "decibels", "identical", "weight_errors"]
+__all__ = ["WeightError", "decibels", "identical", "not_finite", "weight_errors"]
 
 BLOCK = 1 << 18
 """Elements at a time: what is compared stays in the cache, and no second copy of a large tensor is made."""
@@ -71,6 +71,17 @@ def identical(original: Net, candidate: Net) -> bool:
     """Whether both have the same tensors, value for value (a NaN equals a NaN)."""
     errors, unmatched = weight_errors(original, candidate)
     return not unmatched and all(error.noise == 0 for error in errors)
+
+
+def not_finite(net: Net) -> str:
+    """The first tensor that holds what is no finite number, in words; empty if there is none."""
+    for layer in net.layers:
+        for index, tensor in enumerate(layer.tensors):
+            bad = sum(part.size - int(np.isfinite(part).sum()) for part in tensor.parts())
+            tensor.release()
+            if bad:
+                return f"{layer}, blob {index}: {bad} of {tensor.size} weights are not finite numbers"
+    return ""
 
 
 def tensor_error(layer: str, index: int, original: Tensor, candidate: Tensor) -> WeightError:

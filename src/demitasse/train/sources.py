@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from demitasse.datasets.database import Backend, Database
 from demitasse.datasets.datum import Datum
+from demitasse.datasets.labelled import entries
 from demitasse.errors import FileError, MissingExtraError, NetError
 from demitasse.layers import Graph, layer_type
 from demitasse.layers.layertype import blaming, refuse
@@ -143,23 +144,7 @@ class ImageSource(Source):
     @cached_property
     def entries(self) -> list[tuple[Path, int]]:
         """Files and labels. FileError for a list that cannot be read."""
-        path = self.path(self.param.string("source"))
-        try:
-            lines = path.read_text("utf-8", "surrogateescape").splitlines()
-        except OSError as error:
-            raise FileError(f"{path}: {error.strerror or 'cannot be read'}") from None
-        found = []
-        root = self.param.string("root_folder")
-        for number, line in enumerate(lines, 1):
-            name, gap, label = line.rstrip().rpartition(" ")
-            if not gap or not label.lstrip("+-").isdigit():
-                raise FileError(f"{path}: line {number}: should be a file's name and a label: {line!r}")
-            # Caffe joins root and name as strings.
-            given = Path(root + name)
-            found.append((given if given.is_absolute() or given.exists() else path.parent / given, int(label)))
-        if not found:
-            raise FileError(f"{path}: the list is empty")
-        return found
+        return entries(self.path(self.param.string("source")), self.param.string("root_folder"))
 
     def batch(self, number: int) -> Arrays:
         skip = self.param.integer("rand_skip")

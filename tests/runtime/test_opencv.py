@@ -1,8 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import demitasse as dm
 from demitasse.errors import MissingExtraError, NetError
 from demitasse.runtime import opencv
 from networks import small_classifier, small_detector
@@ -111,3 +113,15 @@ def test_a_network_that_opencv_refuses_is_a_typed_error(files, monkeypatch):
     monkeypatch.setattr("demitasse.files.to_bytes", lambda net: (b"layer {", b"no weights"))
     with pytest.raises(NetError, match="OpenCV 4"):
         dm.to_opencv(dm.load(*files))
+
+
+def test_a_type_that_opencv_does_not_know_is_refused_at_once(files):
+    net = dm.load(*files)
+    odd = net.with_layers(replace(layer, type="CropCenter") if layer.name == "prob" else layer for layer in net.layers)
+    with pytest.raises(NetError, match="CropCenter"):
+        dm.to_opencv(odd)
+
+
+def test_a_network_without_weights_is_refused(files):
+    with pytest.raises(NetError, match=r'layer "conv1" \(Convolution\) has no weights'):
+        dm.to_opencv(dm.load(files[0]))

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from demitasse.errors import MissingExtraError, NetError
-from demitasse.net import Net
+from demitasse.errors import MissingExtraError, NetError, WeightsError
+from demitasse.layers import build, infer
+from demitasse.net import Layer, Net
 
 __all__ = ["RunError", "available_memory", "have_opencv", "opencv_version", "run_files", "to_opencv"]
 
@@ -76,16 +77,36 @@ def to_opencv(net: Net) -> Any:
     """The same network as a ``cv2.dnn.Net``, handed over in memory.
 
     Layers of the training phase are left out, quantised weights become float32. NetError if OpenCV refuses the
-    network, MissingExtraError if OpenCV is not installed. Ask for outputs by layer name, as always in OpenCV.
+    network, does not know the type of a layer, or a layer has no weights; MissingExtraError if OpenCV is not installed.
+    Ask for outputs by layer name, as always in OpenCV.
     """
     cv2 = import_opencv("to_opencv()")
     from demitasse.files import to_bytes
 
+    check_weights(net)
     text, weights = to_bytes(net)
+    stage = "read"
     try:
-        return cv2.dnn.readNetFromCaffe(np.frombuffer(text, np.uint8), np.frombuffer(weights, np.uint8))
+        found = cv2.dnn.readNetFromCaffe(np.frombuffer(text, np.uint8), np.frombuffer(weights, np.uint8))
+        stage = "build"
+        for name in found.getLayerNames():
+            found.getLayer(name)  # made on first use: here and not in the middle of forward()
     except cv2.error as error:
-        raise NetError(f"OpenCV {cv2.__version__} cannot read this network: {first_line(error.err)}") from None
+        raise NetError(f"OpenCV {cv2.__version__} cannot {stage} this network: {first_line(error.err)}") from None
+    return found
+
+
+def check_weights(net: Net) -> None:
+    """NetError for a layer that needs weights and has none: OpenCV says so in forward(), or not at all."""
+    graph = build(net)
+    for layer, shapes in zip(graph.layers, infer(graph, strict=False).parameters, strict=True):
+        if shapes and not layer.tensors and not shares_weights(layer):
+            raise WeightsError(f"{layer} has no weights: load the network with its caffemodel")
+
+
+def shares_weights(layer: Layer) -> bool:
+    """Whether a layer's weights may be another one's, by name."""
+    return any(spec.string("name") for spec in layer.message.messages("param"))
 
 
 def run_files(

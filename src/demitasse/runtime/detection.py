@@ -73,9 +73,8 @@ def cell_steps(call: Call, picture: tuple[int, int]) -> tuple[np.float32, np.flo
 def box_sizes(call: Call) -> Array:
     """Width and height in pixels of each of a cell's boxes, in Caffe's order: for each ``min_size`` its square, the
     square between it and its ``max_size``, then the other aspect ratios."""
-    if not isinstance(call.placed, PriorBox):
-        call.placed.refuse("is no PriorBox")
-    call.placed.priors()
+    placed = call.of(PriorBox)
+    placed.priors()
     largest = [int(size) for size in call.param.numbers("max_size")]
     sizes: list[tuple[np.float32, np.float32]] = []
     for i, number in enumerate(call.param.numbers("min_size")):
@@ -83,7 +82,7 @@ def box_sizes(call: Call) -> Array:
         sizes.append((np.float32(smallest),) * 2)
         if largest:
             sizes.append((np.float32(np.sqrt(smallest * largest[i])),) * 2)
-        for ratio in call.placed.ratios():
+        for ratio in placed.ratios():
             if abs(ratio - 1) >= 1e-6:
                 root = np.sqrt(np.float32(ratio))
                 sizes.append((np.float32(smallest) * root, np.float32(smallest) / root))

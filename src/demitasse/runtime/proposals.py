@@ -94,9 +94,7 @@ def proposal_layer(call: Call) -> tuple[torch.Tensor, ...]:
     Boxes below 16 pixels of the original picture are left out; 6000 before suppression at 0.7 and 300 after, in
     training 12000 and 2000. ``param_str``: ``feat_stride``, and perhaps ``scales``.
     """
-    if not isinstance(call.placed, Python):
-        call.placed.refuse("is no Python layer")
-    options = call.placed.options
+    options = call.of(Python).options
     if call.x.shape[0] != 1:
         call.placed.refuse(f"is given {call.x.shape[0]} pictures; it takes one at a time")
     scales = options.get("scales", (8, 16, 32))

@@ -24,9 +24,7 @@ __all__ = ["PYTHON", "REFUSED", "python_layer"]
 
 def python_layer(call: Call) -> Result:
     """A layer of type Python, by its class. NetError for one that is not known or not computed."""
-    if not isinstance(call.placed, Python):
-        call.placed.refuse("is no Python layer")
-    module, name = call.placed.kind
+    module, name = call.of(Python).kind
     if name not in PYTHON:
         why = REFUSED.get(name, "its class is not known; a file named with --plugin can supply it")
         call.placed.refuse(f"Python layer {module}.{name} cannot be run: {why}")

@@ -54,7 +54,7 @@ def prepared(call: Call) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     weights = call.weights
     drive = torch.addmm(weights[1], call.x.reshape(steps * streams, -1), weights[0].t()).reshape(steps, streams, -1)
     rest = 2
-    if isinstance(call.placed, Recurrent) and call.placed.constant is not None:
+    if call.of(Recurrent).constant is not None:
         drive = drive + call.inputs[2].reshape(streams, -1) @ weights[2].t()
         rest = 3
     return drive, call.inputs[1].detach().unsqueeze(-1), weights[rest]

@@ -13,9 +13,11 @@ __all__ = ["position_sensitive_roi_pooling", "roi_align", "roi_pooling"]
 
 def regions_of(call: Call) -> torch.Tensor:
     """The regions, rows of five. NetError for one of an image that is not there."""
-    rows = call.inputs[1].detach().reshape(call.inputs[1].shape[0], -1)
-    if rows.shape[1] != 5:
-        call.placed.refuse(f'"{call.placed.name(1)}" has rows of {rows.shape[1]}; a region is (image, x1, y1, x2, y2)')
+    rows = call.inputs[1].detach()
+    if rows[:1].numel() not in (0, 5):
+        found = rows[0].numel()
+        call.placed.refuse(f'"{call.placed.name(1)}" has rows of {found}; a region is (image, x1, y1, x2, y2)')
+    rows = rows.reshape(-1, 5)
     images = call.x.shape[0]
     if rows.numel() and not 0 <= int(rows[:, 0].min()) <= int(rows[:, 0].max()) < images:
         call.placed.refuse(f'"{call.placed.name(1)}" holds a region of an image outside of 0 to {images - 1}')
@@ -49,7 +51,7 @@ def roi_pooling(call: Call) -> torch.Tensor:
     The gradient goes to the first maximum in reading order.
     """
     height, width = call.x.shape[2:]
-    (rows, columns), regions = grid(call), regions_of(call)
+    (rows, columns), regions = call.shape[2:], regions_of(call)
     corners = rounded(regions[:, 1:] * call.param.number("spatial_scale", 1.0))
     # + 1: both corners are inside; a region turned inside out is taken for one place
     wide = (corners[:, 2] - corners[:, 0] + 1).clamp_min(1)
@@ -61,14 +63,6 @@ def roi_pooling(call: Call) -> torch.Tensor:
         for i, region in enumerate(regions.tolist())
     ]
     return torch.stack(pooled) if pooled else call.x.new_zeros(0, call.x.shape[1], rows, columns)
-
-
-def grid(call: Call) -> tuple[int, int]:
-    """Rows and columns of the result."""
-    (shape,) = call.placed.outputs()
-    if shape is None:
-        call.placed.refuse("has no known output shape")
-    return shape[2], shape[3]
 
 
 Spans = tuple[list[int], list[int]]
@@ -121,7 +115,7 @@ def roi_align(call: Call) -> torch.Tensor:
     """ROIAlign (He et al., "Mask R-CNN", 2017): the mean of interpolated points, as in Detectron: regions are not
     rounded, are at least one place long, and a cell has as many points each way as it is long, rounded up, or as
     ``sampling_ratio`` says."""
-    (rows, columns), regions = grid(call), regions_of(call)
+    (rows, columns), regions = call.shape[2:], regions_of(call)
     corners = regions[:, 1:] * call.param.number("spatial_scale", 1.0)
     pooled = []
     for region, corner in zip(regions.tolist(), corners.tolist(), strict=True):

@@ -34,18 +34,15 @@ from demitasse.evaluate.compare import Shown, Subject, compare
 from demitasse.evaluate.comparison import Comparison
 from demitasse.evaluate.weights import identical
 from demitasse.net import Net, Note
-from demitasse.report.changes import LAYERS, TENSORS, Change, changes, layer_rows, others, tensor_rows, weighty
+from demitasse.report.changes import LAYERS, TENSORS, Change, changes, layer_rows, listed, others, reshaped, tensor_rows
 from demitasse.report.footprint import BEFORE_AND_AFTER, Footprint, before_and_after, footprint
 from demitasse.report.quantities import count, size
 from demitasse.transforms.recipe import as_steps, name_of
-from demitasse.transforms.transform import EXACT, Transform, is_kept, supply
+from demitasse.transforms.transform import EXACT, Activations, Transform, is_kept, supply
 
 __all__ = ["Request", "transform_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-NAMES = 4
-"""Layers that a note names before it says how many more there are."""
 
 
 def transform_options(command: F) -> F:
@@ -138,7 +135,7 @@ class Request:
         """The network after all transforms; each is announced when it is done."""
         for transform in self.transforms:
             seen = len(net.report)
-            net = supply(transform, threads=worker_threads(self.threads))(net)
+            net = supply(transform, threads=worker_threads(self.threads), activations=self.activations())(net)
             notes = [note for note in net.report[seen:] if not note.layer and not is_kept(note)]
             for note in notes:
                 terminal.step(name_of(transform), note.text, aside=self.aside(transform))
@@ -147,6 +144,14 @@ class Request:
     def aside(self, transform: Transform) -> str:
         """Whether it changes what the network computes."""
         return "exact" if transform.tolerance is not None and transform.tolerance <= EXACT else ""
+
+    def activations(self) -> Activations | None:
+        """What blobs look like on the pictures given; None without."""
+        if self.images is None:
+            return None
+        from demitasse.evaluate.activations import on_pictures
+
+        return on_pictures(Shown(self.images, self.mean, self.scale), threads=self.threads or 0)
 
     def written(self, net: Net, paths: Sequence[Path]) -> Subject:
         """What was written, read again. VerificationError if other weights come back."""
@@ -168,11 +173,12 @@ class Request:
         if found.skipped:
             terminal.note(outputs_in_words(found))
             return found
-        worst = found.worst
+        worst, details = found.worst, {"command": self.command, "comparison": found.as_dict()}
+        if found.missing:
+            raise VerificationError(f"the result has no counterpart of {', '.join(found.missing)}", details)
         if self.tolerance is not None and worst is not None and not worst.relative <= self.tolerance:
-            raise VerificationError(
-                f"{worst.name}: the relative error is {worst.relative:.1e}, and rounding explains {self.tolerance:.0e}"
-            )
+            error = f"the relative error is {worst.relative:.1e}, and rounding explains {self.tolerance:.0e}"
+            raise VerificationError(f"{worst.name}: {error}", details)
         terminal.step("compared", outputs_in_words(found))
         terminal.table(OUTPUTS, output_rows(found), indent=4)
         return found
@@ -193,12 +199,13 @@ class Request:
         notes: Sequence[Note],
     ) -> None:
         """What changed and what did not."""
-        if heavy := weighty(changed):
+        shown = changed if self.dry else reshaped(changed)
+        if any(one.before or one.after for one in shown):
             terminal.line()
-            columns, rows = (TENSORS, tensor_rows(heavy)) if self.dry else (LAYERS, layer_rows(heavy))
+            columns, rows = (TENSORS, tensor_rows(shown)) if self.dry else (LAYERS, layer_rows(shown))
             terminal.table(columns, rows, indent=4)
         if light := others(changed):
-            terminal.note(f"layers without weights {light}")
+            terminal.note(f"layers: {light}")
         for text in reasons([note for note in notes if is_kept(note)]):
             terminal.note(text)
         terminal.line()
@@ -211,11 +218,5 @@ def reasons(notes: Sequence[Note]) -> list[str]:
     layers: dict[str, list[str]] = {}
     for note in notes:
         layers.setdefault(note.text, []).append(note.layer)
-    return [f"{listed(names)}{text}" for text, names in layers.items()]
-
-
-def listed(names: Sequence[str]) -> str:
-    """A few names and how many more; nothing for the network as a whole."""
-    named = list(dict.fromkeys(name for name in names if name))
-    more = f" and {len(named) - NAMES} more" if len(named) > NAMES else ""
-    return f"{', '.join(named[:NAMES])}{more}: " if named else ""
+    named = {text: list(dict.fromkeys(filter(None, names))) for text, names in layers.items()}
+    return [f"{listed(names)}: {text}" if names else text for text, names in named.items()]

@@ -12,7 +12,7 @@ from demitasse.net import Layer, Net, Tensor
 from demitasse.report.quantities import shape, size
 from demitasse.report.table import Column
 
-__all__ = ["LAYERS", "TENSORS", "Change", "changes", "layer_rows", "others", "tensor_rows", "weighty"]
+__all__ = ["LAYERS", "TENSORS", "Change", "changes", "layer_rows", "listed", "others", "reshaped", "tensor_rows"]
 
 LAYERS = (
     Column("layer", least=12),
@@ -24,6 +24,9 @@ LAYERS = (
 )
 
 TENSORS = (Column("tensor", least=12), Column("before"), Column("after"), Column("bytes", "right"), Column("", "right"))
+
+NAMES = 4
+"""Layers that are named before it is said how many more there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +88,22 @@ def nbytes(tensors: Sequence[Tensor] | None) -> int:
     return sum(tensor.nbytes for tensor in tensors or ())
 
 
-def weighty(found: Sequence[Change]) -> list[Change]:
-    """The changes of layers that have or had weights."""
-    return [one for one in found if one.before or one.after]
+def reshaped(found: Sequence[Change]) -> list[Change]:
+    """The changes of layers that have weights now."""
+    return [one for one in found if one.after]
 
 
 def others(found: Sequence[Change]) -> str:
-    """Which layers without weights are gone or new, in words; nothing if there are none."""
-    light = [one for one in found if not (one.before or one.after)]
-    sides = (
-        ("gone", [one.layer for one in light if one.after is None]),
-        ("new", [one.layer for one in light if one.before is None]),
-    )
-    return "; ".join(f"{what}: {', '.join(names)}" for what, names in sides if names)
+    """Which layers are gone, and which are new without weights, in words; nothing if there are none."""
+    gone = [one.layer for one in found if one.after is None]
+    new = [one.layer for one in found if one.before is None and not one.after]
+    return "; ".join(f"{len(names)} {what}: {listed(names)}" for what, names in (("gone", gone), ("new", new)) if names)
+
+
+def listed(names: Sequence[str]) -> str:
+    """A few names and how many more."""
+    more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
+    return ", ".join(names[:NAMES]) + more
 
 
 def layer_rows(found: Sequence[Change]) -> list[list[str]]:

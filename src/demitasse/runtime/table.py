@@ -26,13 +26,14 @@ from demitasse.runtime import (
     recurrent,
     regions,
     resize,
+    ristretto,
     rows,
     sources,
     yolo,
 )
 from demitasse.runtime.operation import Operation
 
-__all__ = ["OPERATIONS", "operation"]
+__all__ = ["OPERATIONS", "REFUSED", "operation"]
 
 OPERATIONS: dict[str, Operation] = {
     # BVLC Caffe 1.0
@@ -142,7 +143,10 @@ OPERATIONS: dict[str, Operation] = {
     "BilinearInterpolate": resize.bilinear,
     "CConvolution": convolution.masked_convolution,
     "CInnerProduct": inner_product.masked_inner_product,
+    "ConvolutionRistretto": ristretto.rounded_convolution,
     "CropCenter": rearrange.crop_center,
+    "DeconvolutionRistretto": ristretto.rounded_deconvolution,
+    "FcRistretto": ristretto.rounded_inner_product,
     "L1Loss": distance_loss.l1,
     "MaxUnPool": resize.unpool,
     "Pad": resize.pad,
@@ -150,6 +154,14 @@ OPERATIONS: dict[str, Operation] = {
     "Resize": resize.resize,
     "Unsqueeze": rearrange.reshape,
 }
+
+REFUSED: dict[str, str] = {
+    "DetectNetTransformation": "it distorts training pictures at random; deploy networks of DetectNet do without it",
+    "LRNRistretto": "it rounds every step inside the normalisation, in an order that only Ristretto's GPU code tells",
+    "RegionLoss": "YOLOv2's loss depends on how many pictures it has seen; networks are run without it",
+    "Yolov3": "MobileNet-YOLO's training loss; networks are run without it",
+}
+"""Types that are known and not computed, and why."""
 
 
 def operation(placed: LayerType, plugins: Mapping[str, Operation]) -> Operation:
@@ -163,6 +175,8 @@ def operation(placed: LayerType, plugins: Mapping[str, Operation]) -> Operation:
     for name in names:
         if name in plugins:
             return plugins[name]
+    if layer.type in REFUSED:
+        refuse(layer, f"cannot be run: {REFUSED[layer.type]}; a file named with --plugin can supply it")
     if layer.type not in OPERATIONS:
         refuse(layer, f'type "{layer.type}" is not known and cannot be run; a file named with --plugin can supply it')
     return OPERATIONS[layer.type]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from demitasse.files import load, save
     from demitasse.message import Field, Message, Word
     from demitasse.net import Clustered, Dense, Layer, Levels, Net, Note, Tensor
+    from demitasse.onnx.export import Exported, to_onnx
     from demitasse.runtime.opencv import to_opencv
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "ContainerError",
     "DemitasseError",
     "Dense",
+    "Exported",
     "Field",
     "FileError",
     "Layer",
@@ -57,6 +59,7 @@ __all__ = [
     "compare",
     "load",
     "save",
+    "to_onnx",
     "to_opencv",
 ]
 
@@ -70,6 +73,7 @@ _HOMES = {
     "demitasse.files": "load save",
     "demitasse.message": "Field Message Word",
     "demitasse.net": "Clustered Dense Layer Levels Net Note Tensor",
+    "demitasse.onnx.export": "Exported to_onnx",
     "demitasse.runtime.opencv": "to_opencv",
 }
 

@@ -17,7 +17,7 @@ from layers.reference import SHARED, each, network
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from demitasse.onnx import export
+from demitasse.onnx import to_onnx
 
 FORKED = {"PriorBox.fork-default_clip_of_fork": "the fork clips by default, the official SSD does not, nor do we"}
 
@@ -55,7 +55,7 @@ def test_layers_give_what_caffe_gives(case: str, golden: Path, tmp_path: Path) -
     name, arrays = told["name"], np.load(file.with_suffix(".npz"))
     net = with_weights(network(told["prototxt"]), arrays, name)
     path = tmp_path / "layer.onnx"
-    done = export(net, path, until=told["tops"])
+    done = to_onnx(net, path, until=told["tops"])
     (found,) = run_onnx(path, [{x: arrays[f"{name}/in/{x}"] for x in done.inputs}], threads=1)
     for top, output in zip(told["tops"], done.outputs, strict=True):
         pair = found[output], arrays[f"{name}/out/{top}"]

@@ -24,7 +24,7 @@ __all__ = ["COMMANDS", "app", "run"]
 MALLOC_MMAP_THRESHOLD = -3
 """M_MMAP_THRESHOLD of malloc.h."""
 
-Section = Literal["Look", "Make smaller", "Train"]
+Section = Literal["Look", "Make smaller", "Train", "Leave"]
 
 
 class Entry(NamedTuple):
@@ -38,6 +38,7 @@ class Entry(NamedTuple):
 COMMANDS: dict[str, Entry] = {
     "inspect": Entry("demitasse.cli.inspect", "Look", "What is in a network, and what makes it large."),
     "compare": Entry("demitasse.cli.compare", "Look", "Two networks side by side: weights, outputs, boxes, layers."),
+    "evaluate": Entry("demitasse.cli.evaluate", "Look", "How often a network is right, on labelled pictures."),
     "compress": Entry("demitasse.cli.compress", "Make smaller", "Store a network as one small .demi, verified."),
     "expand": Entry("demitasse.cli.expand", "Make smaller", "Turn a .demi back into plain Caffe files."),
     "strip": Entry("demitasse.cli.strip", "Make smaller", "Leave out what only training needs."),
@@ -47,6 +48,7 @@ COMMANDS: dict[str, Entry] = {
     "import-net": Entry("demitasse.cli.import_net", "Make smaller", "Read weights stored by Deep Compression (.net)."),
     "train": Entry("demitasse.cli.train", "Train", "Train a network as Caffe would, from its solver file."),
     "dataset": Entry("demitasse.cli.dataset", "Train", "Turn labelled pictures into an LMDB."),
+    "export": Entry("demitasse.cli.export", "Leave", "Write a network as ONNX, verified."),
 }
 
 

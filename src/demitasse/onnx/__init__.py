@@ -1,5 +1,6 @@
 """Networks as ONNX models: one function per type of layer, `demitasse.onnx.table.TABLE` lists them."""
 
-from demitasse.onnx.export import EXTERNAL_ABOVE, OPSET, Exported, export
+from demitasse.onnx.export import EXTERNAL_ABOVE, OPSET, Exported, is_large, to_onnx
+from demitasse.onnx.selection import selected
 
-__all__ = ["EXTERNAL_ABOVE", "OPSET", "Exported", "export"]
+__all__ = ["EXTERNAL_ABOVE", "OPSET", "Exported", "is_large", "selected", "to_onnx"]

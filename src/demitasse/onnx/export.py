@@ -17,13 +17,13 @@ from demitasse.layers.layertype import refuse
 from demitasse.layers.shapes import place
 from demitasse.net import Net, Note, Tensor
 from demitasse.onnx.call import Call, FixedBatch
-from demitasse.onnx.extents import HELD, REGIONS, Extents, extents
+from demitasse.onnx.extents import HELD, REGIONS, Extents, Given, extents
 from demitasse.onnx.nodes import Nodes, Storage, import_onnx
 from demitasse.onnx.selection import selected
-from demitasse.onnx.table import HALF, MOVING, TABLE
+from demitasse.onnx.table import HALF, MOVING, PYTHON, TABLE
 from demitasse.onnx.weights import Weights
 
-__all__ = ["EXTERNAL_ABOVE", "OPSET", "Exported", "export"]
+__all__ = ["EXTERNAL_ABOVE", "OPSET", "Exported", "is_large", "to_onnx"]
 
 OPSET: Final = 21
 """The first with 4-bit integers; ONNX Runtime runs it from 1.18 on."""
@@ -56,49 +56,63 @@ class Exported:
         return sum(size for form, size in self.weights.items() if form.startswith(("int", "uint")))
 
 
-def export(
+def to_onnx(
     net: Net,
     path: str | os.PathLike[str],
     *,
     until: Sequence[str] = (),
     half: bool = False,
     batch: int | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
     data: str | os.PathLike[str] | None = None,
     location: str | None = None,
-    external_above: int = EXTERNAL_ABOVE,
+    external_above: int | None = None,
 ) -> Exported:
     """Write a network as ``.onnx`` (opset 21), for any batch unless ``batch`` says one or a layer allows only one.
 
     ``until``: blobs to end with, in place of the network's outputs. ``half``: weights and arithmetic in float16, except
-    in layers that need float32; inputs and outputs stay float32. Weights that are quantised in the network stay small.
-    More than ``external_above`` bytes of weights go into a file of their own, ``data`` (``path`` with ``.data`` behind
-    it), which the model calls ``location`` (its name). What only a trainer needs is left out.
+    in layers that need float32; inputs and outputs stay float32. ``shapes``: of inputs, in place of what the file says,
+    or of data whose shape it does not say. Weights that are quantised in the network stay small. More than
+    ``external_above`` bytes of weights (`EXTERNAL_ABOVE` by default) go into a file of their own, ``data`` (``path``
+    with ``.data`` behind it), which the model calls ``location`` (its name). What only a trainer needs is left out.
 
-    NetError names a layer that ONNX cannot express, and why; OptionError for a blob that there is not, FileError if a
-    file cannot be written, MissingExtraError without the onnx package.
+    NetError names a layer that ONNX cannot express, and why; OptionError for a blob or an input that there is not,
+    FileError if a file cannot be written, MissingExtraError without the onnx package.
     """
     onnx = import_onnx()
     if batch is not None and batch < 1:
         raise OptionError(f"a batch is at least 1, and is {batch}")
     graph = selected(net, until)
-    for layer in graph.layers:
-        if layer.type not in TABLE and (layer.inputs or layer.type in HELD):
-            refuse(layer, f'cannot be expressed in ONNX; "--until BLOB" ends the model before it{hint(layer.inputs)}')
+    check_types(graph)
     target = Path(path)
-    weights = sum(tensor.nbytes for layer in graph.layers for tensor in layer.tensors) // (2 if half else 1)
     beside = Path(data) if data is not None else target.with_name(target.name + ".data")
-    external = beside if weights > external_above else None
+    external = beside if is_large(graph.net, half, external_above) else None
     with opened(target, external) as (file, second):
         storage = Storage(second, location or beside.name)
-        model, found = whole(graph, storage, batch, half)
+        model, found = whole(graph, storage, Given(batch, shapes or {}), half)
         check(onnx, model, external is not None)
         file.write(model.SerializeToString(deterministic=True))
     return replace(found, path=target, data=external)
 
 
-def hint(blobs: Sequence[str]) -> str:
-    """An example of a blob to end with."""
-    return f", such as --until {blobs[0]}" if blobs else ""
+def is_large(net: Net, half: bool, external_above: int | None = None) -> bool:
+    """Whether the weights go into a file of their own, as far as their plain size tells."""
+    weights = sum(tensor.nbytes for layer in net.layers for tensor in layer.tensors)
+    return weights // (2 if half else 1) > (EXTERNAL_ABOVE if external_above is None else external_above)
+
+
+def check_types(graph: Graph) -> None:
+    """NetError for the first layer that the table does not know, or that is somebody's code."""
+    for layer in graph.layers:
+        if not layer.inputs and layer.type not in HELD:
+            continue
+        hint = f", such as --until {layer.inputs[0]}" if layer.inputs else ""
+        if layer.type not in TABLE:
+            refuse(layer, f"cannot be expressed in ONNX; --until BLOB ends the model before it{hint}")
+        param = layer.message.message("python_param")
+        if layer.type == "Python" and param.string("layer") not in PYTHON:
+            name = f"{param.string('module')}.{param.string('layer')}"
+            refuse(layer, f"is somebody's Python code ({name}); --until BLOB ends the model before it{hint}")
 
 
 @contextmanager
@@ -133,11 +147,12 @@ def check(onnx: Any, model: Any, external: bool) -> None:
         raise NetError(f"ONNX's checker refuses the model: {first}") from None
 
 
-def whole(graph: Graph, storage: Storage, batch: int | None, half: bool) -> tuple[Any, Exported]:
+def whole(graph: Graph, storage: Storage, given: Given, half: bool) -> tuple[Any, Exported]:
     """The model for any batch; if that cannot be, for the one of the file."""
+    batch = given.batch
     if batch is None:
         try:
-            return Writer(graph, extents(graph, None, True), storage, half).model()
+            return Writer(graph, extents(graph, given, True), storage, half).model()
         except FixedBatch as reason:
             why = str(reason)
         if storage.file is not None:
@@ -145,7 +160,7 @@ def whole(graph: Graph, storage: Storage, batch: int | None, half: bool) -> tupl
             storage.file.truncate()
         storage.bytes = 0
     try:
-        shapes = extents(graph, batch, False)
+        shapes = extents(graph, given, False)
         model, found = Writer(graph, shapes, storage, half).model()
     except FixedBatch as reason:
         raise NetError(f"cannot be expressed in ONNX: {reason}") from None

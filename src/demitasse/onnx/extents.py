@@ -5,15 +5,15 @@ Shapes are worked out twice, for different batches and different numbers of regi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
-from demitasse.errors import NetError
+from demitasse.errors import NetError, OptionError
 from demitasse.layers import UNKNOWN, Graph, MaybeShape, Shape, Shapes, infer, known, layer_type
 from demitasse.onnx.call import FixedBatch
 
-__all__ = ["Extents", "extents", "fed"]
+__all__ = ["Extents", "Given", "extents", "fed"]
 
 HELD: Final = frozenset({"DummyData", "Parameter"})
 """Sources that hold what they give."""
@@ -23,6 +23,14 @@ REGIONS: Final = frozenset({"PSROIPooling", "ROIAlign", "ROIPooling"})
 
 FOUND: Final = (17, 19)
 """Rows that a layer is taken to find whose result depends on values: any two numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a caller says about inputs: a batch, and whole shapes by name."""
+
+    batch: int | None = None
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,14 +49,14 @@ def fed(graph: Graph) -> tuple[str, ...]:
     return tuple(name for layer in sources for name in layer.outputs)
 
 
-def extents(graph: Graph, batch: int | None, dynamic: bool) -> Extents:
-    """Shapes for any batch (``dynamic``), for one of ``batch``, or for that of the file.
+def extents(graph: Graph, given: Given, dynamic: bool) -> Extents:
+    """Shapes for any batch (``dynamic``), for the one that is given, or for that of the file.
 
     FixedBatch if the batch cannot vary, NetError for inputs of unknown shape and for whatever makes no sense.
     """
-    declared = declared_shapes(graph)
-    if batch is not None:
-        declared = resized(graph, declared, batch)
+    declared = declared_shapes(graph, given.shapes)
+    if given.batch is not None:
+        declared = resized(graph, declared, given.batch)
     first = inferred(graph, declared, FOUND[0])
     try:
         other = {name: (3 * shape[0], *shape[1:]) if shape else shape for name, shape in declared.items()}
@@ -65,15 +73,20 @@ def extents(graph: Graph, batch: int | None, dynamic: bool) -> Extents:
     return Extents(blobs, outputs, {name: blobs[name] for name in declared}, first)
 
 
-def declared_shapes(graph: Graph) -> dict[str, Shape]:
-    """Of what has to be fed. NetError if the file does not say."""
-    shapes = infer(graph, strict=False).blobs
+def declared_shapes(graph: Graph, given: Mapping[str, Sequence[int]]) -> dict[str, Shape]:
+    """Of what has to be fed. NetError if neither the file nor the caller says, OptionError for what is no input."""
+    for name in given:
+        if name not in fed(graph):
+            raise OptionError(f'a shape is given for "{name}"; the inputs are {", ".join(fed(graph)) or "none"}')
+    shapes = infer(graph, given, strict=False).blobs
     found: dict[str, Shape] = {}
     for layer in graph.layers:
         for name in layer.outputs if not layer.inputs and layer.type not in HELD else ():
             shape = shapes.get(name)
             if not known(shape):
-                raise NetError(f'{layer}: the shape of "{name}" is not known; give a deploy prototxt, which says it')
+                raise NetError(
+                    f'{layer}: the shape of "{name}" is not known; give a deploy prototxt, or --shape {name}=1x3x…'
+                )
             found[name] = shape
     return found
 
@@ -105,7 +118,7 @@ def inferred(graph: Graph, inputs: Mapping[str, Shape], rows: int) -> Shapes:
 def merged(a: MaybeShape, b: MaybeShape) -> Shape:
     """A shape in which sizes that differ are unknown."""
     if a is None or b is None or len(a) != len(b):
-        raise NetError("a shape is not known")
+        raise NetError("the shape of a blob is not known")
     return tuple(x if x == y else UNKNOWN for x, y in zip(a, b, strict=True))
 
 

@@ -20,7 +20,7 @@ from demitasse.onnx import (
 )
 from demitasse.onnx.call import Export
 
-__all__ = ["HALF", "MOVING", "TABLE"]
+__all__ = ["HALF", "MOVING", "PYTHON", "TABLE"]
 
 TABLE: dict[str, Export] = {
     # BVLC Caffe 1.0
@@ -107,6 +107,9 @@ TABLE: dict[str, Export] = {
     "Resize": resize.resize,
     "Unsqueeze": rearrange.unsqueeze,
 }
+
+PYTHON: Final = frozenset({"ProposalLayer"})
+"""Classes of Python layers that are known."""
 
 HALF: Final = frozenset(
     {

@@ -1,0 +1,116 @@
+"""An exported ONNX model beside the network that it was made from: ONNX Runtime runs the one, OpenCV or our executor
+the other."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from demitasse.errors import NetError, VerificationError
+from demitasse.evaluate.compare import compare
+from demitasse.evaluate.comparison import Comparison
+from demitasse.evaluate.models import OnnxFile, Subject
+from demitasse.evaluate.shown import Shown, fed
+from demitasse.message import Message
+from demitasse.net import Layer
+from demitasse.onnx import Exported, selected
+from demitasse.runtime.onnxruntime import run_onnx
+
+__all__ = ["compared", "under_its_names"]
+
+
+@contextmanager
+def under_its_names(exported: Exported, target: Path, data: Path) -> Iterator[Exported]:
+    """The model in a folder where its second file has the name that it is called by: linked there, or copied."""
+    if exported.data is None:
+        yield exported
+        return
+    with tempfile.TemporaryDirectory(prefix=".demitasse-", dir=exported.path.parent) as folder:
+        paths = Path(folder) / target.name, Path(folder) / data.name
+        for path, place in zip((exported.path, exported.data), paths, strict=True):
+            try:
+                place.hardlink_to(path)
+            except OSError:
+                shutil.copyfile(path, place)
+        yield replace(exported, path=paths[0], data=paths[1])
+
+
+def compared(original: Subject, exported: Exported, until: Sequence[str], shown: Shown, *, threads: int) -> Comparison:
+    """Run both on the same inputs, and a model for any batch on two of them together, too.
+
+    VerificationError if ONNX Runtime runs it on no such input, or gives something else for two at once. What nothing
+    else can run is not compared, and the comparison says so.
+    """
+    subject = as_exported(original, exported, until)
+    model = OnnxFile(exported.path)
+    if exported.batch in (None, 1):
+        found = compare(subject, model, images=shown, threads=threads)
+        if exported.batch is None and not found.skipped:
+            check_pair(subject, exported, shown, threads)
+        return found
+    with tempfile.TemporaryDirectory(prefix="demitasse-") as folder:
+        file = Path(folder) / "inputs.npz"
+        given = fed(shown, subject.net, subject.inputs, exported.batch)
+        arrays: dict[str, Any] = {name: np.stack([feed[name] for feed in given.feeds]) for name in given.feeds[0]}
+        np.savez(file, **arrays)
+        found = compare(subject, model, images=Shown(arrays=file), threads=threads)
+    return replace(found, pictures=given.words, prepared=given.prepared) if found.pictures else found
+
+
+def as_exported(original: Subject, exported: Exported, until: Sequence[str]) -> Subject:
+    """The network with the layers and the inputs that were exported: itself, if those are all."""
+    graph = selected(original.net, until)
+    everything = len(graph.layers) == len(original.graph.layers)
+    shapes = {name: shape[1:] for name, shape in exported.inputs.items()}
+    try:
+        same = {name: shape[1:] for name, shape in original.inputs.items()} == shapes
+    except NetError:
+        same = False
+    if everything and same and exported.batch in (None, 1):
+        return original
+    return Subject(graph.net.with_layers(with_shape(layer, exported) for layer in graph.layers))
+
+
+def with_shape(layer: Layer, exported: Exported) -> Layer:
+    """A layer that brings data as an Input of the shape that was exported."""
+    if layer.inputs or not all(name in exported.inputs for name in layer.outputs):
+        return layer
+    shapes = [exported.inputs[name] for name in layer.outputs]
+    said = (("shape", Message.of(("dim", tuple(size or 1 for size in shape)))) for shape in shapes)
+    return Layer(layer.name, "Input", (), layer.outputs, Message.of(("input_param", Message.of(*said))))
+
+
+Values = npt.NDArray[Any]
+
+
+def check_pair(subject: Subject, exported: Exported, shown: Shown, threads: int) -> None:
+    """VerificationError unless two inputs together give what each gives alone."""
+    given = fed(shown, subject.net, subject.inputs).feeds
+    one, other = given[0], given[-1]
+    varying = {name for name, shape in exported.inputs.items() if shape and shape[0] is None}
+    both = {name: np.concatenate([one[name], other[name]]) if name in varying else one[name] for name in one}
+    try:
+        alone, together = run_onnx(exported.path, [one, other], threads=threads), run_onnx(exported.path, [both])[0]
+    except NetError as error:
+        raise VerificationError(f"the model cannot be run on two inputs at once: {error}") from None
+    for name, shape in exported.outputs.items():
+        apart = [run[name] for run in alone]
+        if not shape or shape[0] is not None or len(together[name]) != sum(map(len, apart)):
+            continue
+        if not close(np.concatenate(apart), together[name]):
+            raise VerificationError(f'output "{name}" is another for two inputs at once than for each alone')
+
+
+def close(expected: Values, found: Values) -> bool:
+    """Whether nothing but rounding differs."""
+    finite = expected[np.isfinite(expected)]
+    scale = float(np.abs(finite).max(initial=0.0))
+    return bool(np.allclose(expected, found, rtol=0, atol=1e-3 * scale + 1e-12, equal_nan=True))

@@ -106,6 +106,13 @@ class SlidingWindow(LayerType):
         """Input elements from the first to the last of a kernel, per spatial axis."""
         return tuple(d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel, strict=True))
 
+    @cached_property
+    def plain_padding(self) -> Shape | None:
+        """Padding per spatial axis, where it is the same on both sides and no window is larger than the padded input."""
+        axes = zip(self.spatial, self.padding, self.extent, strict=True)
+        plain = all(before == after and size + before + after >= extent for size, (before, after), extent in axes)
+        return tuple(before for before, _ in self.padding) if plain else None
+
     def positions(self) -> Shape:
         """Output size along the spatial axes."""
         axes = zip(self.spatial, self.padding, self.extent, self.stride, strict=True)

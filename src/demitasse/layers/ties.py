@@ -62,10 +62,15 @@ class Ties:
 
     def closed(self, several: Iterable[Ids]) -> npt.NDArray[np.bool_]:
         """For each unit whether its group has one of these."""
-        marked = np.zeros(self.count, np.bool_)
+        found: npt.NDArray[np.bool_] = self.marked(self.groups[ids] for ids in several)[self.groups]
+        return found
+
+    def marked(self, several: Iterable[Ids]) -> npt.NDArray[np.bool_]:
+        """For each unit whether it is one of these."""
+        marks = np.zeros(self.count, np.bool_)
         for ids in several:
-            marked[self.groups[ids]] = True
-        return marked[self.groups]
+            marks[ids] = True
+        return marks
 
     @cached_property
     def makers(self) -> npt.NDArray[np.int64]:
@@ -205,6 +210,7 @@ class Walk:
             tying.by_shape,
             tying.droppable,
             tying.window,
+            tying.mixes,
             tying.opaque,
         )
 

@@ -150,6 +150,7 @@ def softmax(tying: Tying) -> Outputs:
     """Along the channels, each output depends on all inputs: they stay or go together."""
     units, placed = tying.inputs[0], tying.placed
     along = units is not None and placed.axis(placed.param.integer("axis", 1), placed.inputs[0]) == units.axis
+    tying.mixes = along
     if units is not None and along and not tying.free:
         tying.as_one(units.ids)
     return same(tying)
@@ -165,6 +166,7 @@ def local_response(tying: Tying) -> Outputs:
 def mean_variance(tying: Tying) -> Outputs:
     """Channel by channel, or over all of them."""
     units = tying.inputs[0]
-    if units is not None and tying.placed.layer.message.message("mvn_param").flag("across_channels"):
+    tying.mixes = tying.layer.message.message("mvn_param").flag("across_channels")
+    if units is not None and tying.mixes:
         tying.as_one(units.ids)
     return channelwise(tying)

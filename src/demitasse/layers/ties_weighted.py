@@ -39,7 +39,8 @@ def convolution(tying: Tying, *, rows_first: bool = True, masks: bool = False) -
     if columns is not None and len(columns) % placed.group:
         columns = None
     blobs = with_biases(tying, rows, placed.bias, masks)
-    tying.products.append(Product(rows, columns, tuple(range(len(tying.inputs))), placed.group, blobs, rows_first))
+    every, places = tuple(range(len(tying.inputs))), None if columns is None else np.arange(len(columns))
+    tying.products.append(Product(rows, columns, places, every, placed.group, blobs, rows_first))
     return [Units(axis, rows)] * len(tying.shapes)
 
 
@@ -78,9 +79,9 @@ def inner_product(tying: Tying, *, masks: bool = False) -> Outputs:
     placed = cast(InnerProduct, tying.placed)
     transposed = placed.param.flag("transpose")
     rows = tying.fresh(placed.units)
-    columns = columns_of(tying, 0, placed.first, input_size(tying, count(placed.inputs[0], placed.first), transposed))
+    size = input_size(tying, count(placed.inputs[0], placed.first), transposed)
     blobs = with_biases(tying, rows, placed.param.flag("bias_term", True), masks)
-    tying.products.append(Product(rows, columns, (0,), 1, blobs, not transposed))
+    read(tying, rows, 0, placed.first, size, blobs, not transposed)
     return [Units(placed.first, rows)]
 
 
@@ -96,13 +97,18 @@ def input_size(tying: Tying, size: int, transposed: bool) -> int:
     return size
 
 
-def columns_of(tying: Tying, which: int, first: int, size: int) -> Ids | None:
-    """The unit of each of ``size`` columns that read an input; the input is held if that cannot be told."""
+def read(
+    tying: Tying, rows: Ids, which: int, first: int, size: int, blobs: tuple[int, ...], rows_first: bool = True
+) -> None:
+    """A product with an input's axes from ``first`` on, of ``size`` elements; the input is held if it cannot be told
+    what its columns are."""
     units = tying.inputs[which]
-    columns = None if units is None or size is UNKNOWN else spread(units, tying.placed.inputs[which], first, size)
-    if columns is None:
+    places = None if units is None or size is UNKNOWN else spread(units, tying.placed.inputs[which], first, size)
+    if units is None or places is None:
         tying.hold(which, "layout", "its channels are not among what the layer sums over")
-    return columns
+        tying.products.append(Product(rows, None, None, (which,), 1, blobs, rows_first))
+    else:
+        tying.products.append(Product(rows, units.ids[places], places, (which,), 1, blobs, rows_first))
 
 
 def embed(tying: Tying) -> Outputs:
@@ -122,14 +128,13 @@ def recurrent(tying: Tying, gates: int) -> tuple[Ids, int]:
     state = tying.fresh(placed.units)
     rows = np.tile(state, gates)
     exposed = placed.exposed(tying.layer)
-    columns = columns_of(tying, 0, 2, placed.features)
-    tying.products.append(Product(rows, columns, (0,), blobs=(0,)))
+    read(tying, rows, 0, 2, placed.features, (0,))
     tying.cut(1, 0, rows)
     blob = 2
     if placed.constant is not None:
-        tying.products.append(Product(rows, columns_of(tying, 2, 1, placed.constant), (2,), blobs=(blob,)))
+        read(tying, rows, 2, 1, placed.constant, (blob,))
         blob += 1
-    tying.products.append(Product(rows, state, (), blobs=(blob,)))
+    tying.products.append(Product(rows, state, None, (), blobs=(blob,)))
     tying.whole = (1,)
     for which in range(len(tying.inputs) - exposed, len(tying.inputs)):
         units = tying.inputs[which]
@@ -150,6 +155,6 @@ def lstm(tying: Tying) -> Outputs:
 def rnn(tying: Tying) -> Outputs:
     """State and output have one length: a unit of the one goes with that of the other."""
     state, blob = recurrent(tying, 1)
-    tying.products.append(Product(state, state, (), blobs=(blob,)))
+    tying.products.append(Product(state, state, None, (), blobs=(blob,)))
     tying.cut(blob + 1, 0, state)
     return [Units(2, state)] * len(tying.shapes)

@@ -29,15 +29,16 @@ class Pin:
 class Product:
     """Weights that multiply and sum: an output is needed, so are the inputs that its weights are not zero for.
 
-    ``rows``: the unit of each output; ``columns``: of each input channel (each element, for a matrix), or ``None`` if
-    they are not known. Of ``groups`` both are cut into equal parts, which read only each other; all parts have to keep
-    their sizes equal. ``blobs``: the weights and masks of that form, whose first axis is the outputs' if
-    ``rows_first``; the second axis is that of one part. ``inputs``: which inputs are
-    read; none for a state that is fed back.
+    ``rows``: the unit of each output; ``columns``: of each input channel (each element, for a matrix), and ``places``
+    its position among the input's channels, or ``None`` if they are not known. Of ``groups`` both are cut into equal
+    parts, which read only each other; all parts have to keep their sizes equal. ``blobs``: the weights and masks of
+    that form, whose first axis is the outputs' if ``rows_first``; the second axis is that of one part. ``inputs``:
+    which inputs are read; none for a state that is fed back.
     """
 
     rows: Ids
     columns: Ids | None
+    places: Ids | None
     inputs: tuple[int, ...] = (0,)
     groups: int = 1
     blobs: tuple[int, ...] = (0,)
@@ -51,7 +52,7 @@ class Tied:
 
     ``whole``: inputs that are needed whole as soon as one output is. ``by_shape``: inputs of which only the shape
     counts. ``droppable``: inputs may leave the layer. ``window``: each output depends on that many channels before and
-    behind its own; on the squares of all, if it is negative.
+    behind its own; on the squares of all, if it is negative. ``mixes``: each output depends on all inputs.
     """
 
     position: int
@@ -67,6 +68,7 @@ class Tied:
     by_shape: tuple[int, ...] = ()
     droppable: bool = False
     window: int = 0
+    mixes: bool = False
     opaque: bool = False
 
 
@@ -90,6 +92,7 @@ class Tying:
     by_shape: tuple[int, ...] = ()
     droppable: bool = False
     window: int = 0
+    mixes: bool = False
     opaque: bool = False
     free: bool = False
 

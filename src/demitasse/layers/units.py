@@ -9,7 +9,6 @@ its positions, wherever they are.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -98,7 +97,7 @@ def carried(units: Units, shape: Shape, out: Shape) -> Units | None:
 
 
 def spread(units: Units, shape: Shape, first: int, columns: int) -> Ids | None:
-    """The unit of each column of a matrix that reads the axes of a blob from ``first`` on as one row.
+    """Which position of a blob's units each column reads, of a matrix that takes the axes from ``first`` on as a row.
 
     ``None`` if the units' axis is not among them. An unknown size behind the channels follows from the columns.
     """
@@ -108,5 +107,5 @@ def spread(units: Units, shape: Shape, first: int, columns: int) -> Ids | None:
     if outer is UNKNOWN or columns % (outer * len(units)):
         return None
     inner = columns // (outer * len(units))
-    ids: Any = units.ids[np.arange(columns) // max(1, inner) % len(units)]
-    return np.asarray(ids, np.int64)
+    places: Ids = np.arange(columns, dtype=np.int64) // max(1, inner) % len(units)
+    return places

@@ -66,7 +66,22 @@ def removed(ties: Ties, kept: Mask, edits: Mapping[int, Edit] | None = None) -> 
         changed = without(Part(places[0], kept, edits.get(position, Edit())))
         if changed is not None:
             layers.append(changed)
-    return layers
+    return without_dead_ends(layers, ties)
+
+
+def without_dead_ends(layers: list[Layer], ties: Ties) -> list[Layer]:
+    """Without layers that only layers read that have left."""
+    before = {name for layer in ties.net.layers for name in layer.inputs}
+    read = {name for layer in layers for name in layer.inputs}
+    if before == read:
+        return layers
+    kept: list[Layer] = []
+    wanted = set(ties.outputs)
+    for layer in reversed(layers):
+        if not layer.inputs or not layer.outputs or wanted.intersection(layer.outputs):
+            kept.append(layer)
+            wanted.update(layer.inputs)
+    return kept[::-1]
 
 
 def without(part: Part) -> Layer | None:

@@ -43,6 +43,7 @@ COMMANDS: dict[str, Entry] = {
     "expand": Entry("demitasse.cli.expand", "Make smaller", "Turn a .demi back into plain Caffe files."),
     "strip": Entry("demitasse.cli.strip", "Make smaller", "Leave out what only training needs."),
     "fold": Entry("demitasse.cli.fold", "Make smaller", "BatchNorm, Scale, Bias into their neighbours: exact."),
+    "factorize": Entry("demitasse.cli.factorize", "Make smaller", "Low rank: one layer as two or three thin ones."),
     "half": Entry("demitasse.cli.half", "Make smaller", "Weights as float16."),
     "apply": Entry("demitasse.cli.apply", "Make smaller", "Apply the transforms of a recipe."),
     "import-net": Entry("demitasse.cli.import_net", "Make smaller", "Read weights stored by Deep Compression (.net)."),

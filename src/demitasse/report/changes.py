@@ -109,7 +109,14 @@ def listed(names: Sequence[str]) -> str:
 def layer_rows(found: Sequence[Change]) -> list[list[str]]:
     """Rows for `LAYERS`: every tensor of a layer in one cell."""
     return [
-        [one.layer, one.type, shapes(one.before), shapes(one.after), size(nbytes(one.before)), left(one)]
+        [
+            one.layer,
+            one.type,
+            shapes(one.before),
+            shapes(one.after),
+            size(nbytes(one.before)) if one.before else "",
+            left(one),
+        ]
         for one in found
     ]
 

@@ -20,6 +20,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import yaml
 
 from demitasse.errors import FileError, OptionError
+from demitasse.transforms.factorize import Factorize
 from demitasse.transforms.fold import Fold
 from demitasse.transforms.half import Half
 from demitasse.transforms.strip import Strip
@@ -28,6 +29,7 @@ from demitasse.transforms.transform import Transform
 __all__ = ["TRANSFORMS", "as_steps", "dump_recipe", "from_steps", "name_of", "parse_recipe", "read_recipe"]
 
 TRANSFORMS: dict[str, type[Any]] = {
+    "factorize": Factorize,
     "fold": Fold,
     "half": Half,
     "strip": Strip,

@@ -1,14 +1,15 @@
 """What a transform is: a frozen dataclass whose fields are its options, and whose call turns a `Net` into another.
 
 ``Factorize(layer="fc6", rank=1024)(net)``. A list of transforms is a recipe (`demitasse.transforms.recipe`).
-What only whoever runs a transform can give it (what blobs look like on pictures, a number of threads) are fields made
-by `supplied`: recipes do not have them, and `supply` fills them in.
+What only whoever runs a transform can give it (what blobs look like on pictures, a number of threads) are fields with
+the metadata `SUPPLIED`: recipes do not have them, and `supply` fills them in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import field, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
+from types import MappingProxyType
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 import numpy as np
@@ -16,10 +17,13 @@ import numpy.typing as npt
 
 from demitasse.net import Net, Note
 
-__all__ = ["EXACT", "Activations", "Transform", "done", "is_kept", "kept", "supplied", "supply"]
+__all__ = ["EXACT", "SUPPLIED", "Activations", "Transform", "done", "is_kept", "kept", "supply"]
 
 EXACT: Final = 1e-4
 """Relative error of outputs that rounding explains where a transform changes nothing else."""
+
+SUPPLIED: Final = MappingProxyType({"supplied": True})
+"""Metadata of a field that no recipe holds."""
 
 Activations = Callable[[Net, Sequence[str]], Iterator[Mapping[str, npt.NDArray[np.float32]]]]
 """Given a network and names of blobs: the values of these blobs, one mapping for each picture (or batch of them)."""
@@ -60,16 +64,11 @@ def is_kept(note: Note) -> bool:
     return bool(note.data.get("kept"))
 
 
-def supplied(default: Any = None) -> Any:
-    """A dataclass field for what no recipe holds: filled in by `supply`."""
-    return field(default=default, repr=False, compare=False, kw_only=True, metadata={"supplied": True})
-
-
 T = TypeVar("T", bound=Transform)
 
 
 def supply(transform: T, **values: Any) -> T:
-    """The transform with its fields made by `supplied` set to those of ``values`` that have their names.
+    """The transform with its fields of the metadata `SUPPLIED` set to those of ``values`` that have their names.
 
     What is None is left as it is, and so is what the transform has no such field for."""
     if not is_dataclass(transform):

@@ -136,6 +136,27 @@ class Wiring:
             built[key] = layer if same else replace(layer, inputs=inputs, outputs=outputs)
         return self.origin.with_layers(self.placed(built), *notes)
 
+    def distinct(self) -> tuple[Net, dict[Value, str]]:
+        """The network with a name of its own for every value, inputs and outputs as they were; and these names. Nothing
+        works in place in it, so that every value can be asked for."""
+        taken: set[str] = set(self.fixed.values())
+        names: dict[Value, str] = {}
+        for key, layer in self.layers.items():
+            for number in range(len(layer.outputs)):
+                value = (key, number)
+                own = value in self.fixed or layer.type == "Input"
+                names[value] = self.names[value] if own else fresh(self.names[value], taken)
+                taken.add(names[value])
+        layers = [
+            replace(
+                layer,
+                inputs=tuple(names[value] for value in self.sources[key]),
+                outputs=tuple(names[key, number] for number in range(len(layer.outputs))),
+            )
+            for key, layer in self.layers.items()
+        ]
+        return self.origin.with_layers(layers), names
+
     def placed(self, built: Mapping[int, Layer]) -> list[Layer]:
         """The layers in order, those that were left aside behind the layers that they stood behind."""
         out: list[Layer] = []

@@ -21,6 +21,7 @@ from demitasse.report.quantities import count
 from demitasse.runtime import require_torch
 
 if TYPE_CHECKING:
+    from demitasse.train.lasso import Lasso
     from demitasse.train.run import Event, Run
     from demitasse.train.settings import Settings
     from demitasse.train.world import World
@@ -53,6 +54,12 @@ LATEST = "latest"
     metavar="[STATE]",
     help="Continue from a .solverstate; from the latest one if none is named.",
 )
+@click.option(
+    "--lasso",
+    multiple=True,
+    metavar="KIND=PRICE[@LAYER,…]",
+    help="Price on groups of weights, which become zero: filters, channels, shapes, depth, or single (L1).",
+)
 @click.option("--iterations", type=click.IntRange(1), metavar="N", help="Train for N iterations, not to max_iter.")
 @device
 @seed
@@ -80,6 +87,7 @@ class Request:
     output: Path | None
     weights: tuple[Path, ...]
     resume: str | None
+    lasso: tuple[str, ...]
     iterations: int | None
     device: str
     seed: int
@@ -110,7 +118,10 @@ class Request:
         terminal = Terminal(self.quiet or world.rank > 0, self.as_json and not world.rank)
         prefix = self.prefix(settings)
         started = self.started()
-        run = Run.of(settings, prefix, weights=started, device=self.device, seed=self.seed, world=world)
+        shapings = [lasso_of(text) for text in self.lasso]
+        run = Run.of(
+            settings, prefix, weights=started, device=self.device, seed=self.seed, world=world, shapings=shapings
+        )
         if self.resume:
             run.resume(self.state(prefix))
             terminal.step("resumed", f"at iteration {run.solver.iteration}")
@@ -208,6 +219,23 @@ class Watch:
             return ""
         left = (self.last - iteration) * elapsed / done
         return f"{done / elapsed:.1f} it/s, {left / 60:.0f} min left" if left > 90 else f"{done / elapsed:.1f} it/s"
+
+
+def lasso_of(text: str) -> Lasso:
+    """``filters=0.001@conv*,ip1``. OptionError for anything else."""
+    from demitasse.train.lasso import KINDS, Lasso
+
+    what, _, layers = text.partition("@")
+    name, _, price = what.partition("=")
+    kind = next((kind for kind in KINDS if kind == name and kind != "blocks"), None)
+    try:
+        weight = float(price)
+    except ValueError:
+        kind = None
+    if kind is None:
+        kinds = ", ".join(one for one in KINDS if one != "blocks")
+        raise OptionError(f"--lasso {text}: should be KIND=PRICE, such as filters=0.001; kinds are {kinds}")
+    return Lasso(weight, kind, tuple(layers.split(",")) if layers else ())
 
 
 def weight_layers(path: Path, net: Net) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ from demitasse.errors import FileError, OptionError
 from demitasse.layers import build
 from demitasse.net import Dense, Layer, Net
 from demitasse.train.settings import Settings
+from demitasse.train.shaping import Shaping
 from demitasse.train.snapshots import is_hdf5, read_state, read_weights_hdf5, write_state, write_weights_hdf5
 from demitasse.train.solver import Solver
 from demitasse.train.sources import Feed
@@ -64,6 +65,7 @@ class Run:
         device: str = "cpu",
         seed: int = 0,
         world: World | None = None,
+        shapings: Sequence[Shaping] = (),
         report: Callable[[Event], None] = lambda event: None,
     ) -> Run:
         """A run of a solver from its beginning, with everything that its data layers read opened."""
@@ -71,7 +73,7 @@ class Run:
         graph = build(settings.net, "TRAIN", settings.state.level, settings.state.stages)
         feed = Feed(graph, settings.folder, seed)
         shapes = {name: world.share(shape) for name, shape in feed.shapes.items()}
-        solver = Solver(settings, shapes, weights=weights, device=device, seed=seed, world=world)
+        solver = Solver(settings, shapes, weights=weights, device=device, seed=seed, world=world, shapings=shapings)
         tests = tuple(
             Feed(build(test.net, "TEST", test.state.level, test.state.stages), settings.folder, seed)
             for test in settings.tests

@@ -10,7 +10,7 @@ on where the first run stopped. Random numbers (Dropout) depend on the seed and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,13 @@ import torch
 from demitasse.errors import NetError, WeightsError
 from demitasse.layers import Shape, build
 from demitasse.message import Message
-from demitasse.net import Layer, Net
+from demitasse.net import Net
 from demitasse.runtime.network import Network
 from demitasse.runtime.operation import Operation
+from demitasse.train.lasso import from_fork
 from demitasse.train.schedule import LearningRate
 from demitasse.train.settings import Settings
+from demitasse.train.shaping import Shaping
 from demitasse.train.snapshots import SolverState
 from demitasse.train.start import started, taken_over
 from demitasse.train.updates import Parameter, Updater, history_sets
@@ -53,6 +55,7 @@ class Solver:
         plugins: Mapping[str, Operation] | None = None,
         seed: int = 0,
         world: World | None = None,
+        shapings: Sequence[Shaping] = (),
     ) -> None:
         self.settings = settings
         self.world = world or World()
@@ -69,6 +72,7 @@ class Solver:
             parameter.values.requires_grad_(parameter.lr_mult != 0)
         self.updater = Updater(settings, self.learned)
         self.module = self.together()
+        self.shapings = [one.attach(self) for one in (*from_fork(settings.message), *shapings)]
         self.rate = LearningRate(settings)
         self.iteration = 0
         self.last_rate = 0.0
@@ -82,13 +86,19 @@ class Solver:
         values = [parameter.values for parameter in self.learned]
         for value in values:
             value.grad = None
+        for shaping in self.shapings:
+            shaping.before_pass()
         for i in range(self.settings.iter_size):
-            outputs = self.module(batches(self.iteration * self.settings.iter_size + i), self.losses)
+            fed = batches(self.iteration * self.settings.iter_size + i)
+            outputs = self.module(fed, self.losses)
             loss = self.network.loss(outputs)
-            loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
+            extra = [term for shaping in self.shapings if (term := shaping.loss(outputs, fed)) is not None]
+            torch.stack([loss, *extra]).sum().backward()  # type: ignore[no-untyped-call]
         self.last_rate = self.rate(self.iteration)
         self.updater([value.grad for value in values], self.last_rate, self.iteration)
+        for shaping in self.shapings:
+            shaping.after_update(self.last_rate)
         self.iteration += 1
         return torch.stack(losses).tolist()
 
@@ -127,7 +137,10 @@ class Solver:
 
     def net(self) -> Net:
         """The whole network of the file, all phases, with the weights as they are now."""
-        return taken_over(self.settings.net, self.network.tensors())
+        net = taken_over(self.settings.net, self.network.tensors())
+        for shaping in self.shapings:
+            net = shaping.net(net)
+        return net
 
     def state(self, learned_net: str) -> SolverState:
         """What a snapshot holds beside the weights, which it names."""
@@ -175,21 +188,18 @@ def learned(network: Network) -> tuple[Parameter, ...]:
     A sharer's multiplier counts where the owner gives none. BatchNorm's statistics are no weights: their rate is 0.
     """
     places: dict[int, tuple[str, torch.nn.Parameter]] = {}
-    specs: dict[int, dict[str, float]] = {}
+    specs: dict[int, Message] = {}
     for layer in network.graph.layers:
         given = layer.message.messages("param")
         for k in range(len(layer.tensors)):
             values = network.weight(layer.name, k)
             places.setdefault(id(values), (f"{layer.name}/{k}", values))
-            said = multipliers(layer, given[k] if k < len(given) else Message())
-            specs[id(values)] = said | specs.get(id(values), {})
+            spec = given[k] if k < len(given) else Message()
+            if layer.type == "BatchNorm":
+                spec = spec.set("lr_mult", 0)
+            # Of what several say, protobuf's merging takes the last: the owner's.
+            specs[id(values)] = Message((*spec.fields, *specs.get(id(values), Message()).fields))
     return tuple(
-        Parameter(name, values, specs[key].get("lr_mult", 1.0), specs[key].get("decay_mult", 1.0))
+        Parameter(name, values, specs[key].number("lr_mult", 1.0), specs[key].number("decay_mult", 1.0), specs[key])
         for key, (name, values) in places.items()
     )
-
-
-def multipliers(layer: Layer, spec: Message) -> dict[str, float]:
-    """What a ``param`` says about learning rate and decay."""
-    said = {name: spec.number(name) for name in ("lr_mult", "decay_mult") if name in spec}
-    return said | {"lr_mult": 0.0} if layer.type == "BatchNorm" else said

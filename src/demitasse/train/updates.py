@@ -7,11 +7,12 @@ the cost of starting operations.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import torch
 
+from demitasse.message import Message
 from demitasse.train.settings import Settings
 
 __all__ = ["RULES", "Parameter", "Updater", "history_sets"]
@@ -21,12 +22,14 @@ Tensors = list[torch.Tensor]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parameter:
-    """A blob that is learned: its values, and by what its learning rate and weight decay are multiplied."""
+    """A blob that is learned: ``LAYER/INDEX``, its values, by what its learning rate and weight decay are multiplied,
+    and the ``param`` that says so."""
 
     name: str
     values: torch.Tensor
     lr_mult: float = 1.0
     decay_mult: float = 1.0
+    spec: Message = field(default_factory=Message)
 
 
 def history_sets(kind: str) -> int:
@@ -43,6 +46,10 @@ class Updater:
         self.values: Tensors = [p.values.detach() for p in parameters]
         self.history: Tensors = [torch.zeros_like(v) for _ in range(history_sets(settings.type)) for v in self.values]
         self.decays = [settings.weight_decay * p.decay_mult for p in parameters]
+        # One fork lets each param choose.
+        kinds = [p.spec.string("regularization_type", settings.regularization_type) for p in parameters]
+        self.by_sign = [i for i, kind in enumerate(kinds) if kind == "L1" and self.decays[i]]
+        self.by_value = [i for i, kind in enumerate(kinds) if kind != "L1" and self.decays[i]]
 
     @torch.no_grad()
     def __call__(self, gradients: Sequence[torch.Tensor | None], rate: float, iteration: int) -> None:
@@ -69,14 +76,13 @@ class Updater:
 
     def decay(self, gradients: Tensors) -> None:
         """Adds the gradient of the weights' own cost."""
-        decayed = [i for i, decay in enumerate(self.decays) if decay]
-        if not decayed:
-            return
-        values = [self.values[i] for i in decayed]
-        if self.settings.regularization_type == "L1":
-            values = list(torch._foreach_sign(values))
-        scaled = torch._foreach_mul(values, [self.decays[i] for i in decayed])
-        torch._foreach_add_([gradients[i] for i in decayed], scaled)
+        for chosen, signs in ((self.by_value, False), (self.by_sign, True)):
+            if not chosen:
+                continue
+            values = [self.values[i] for i in chosen]
+            values = list(torch._foreach_sign(values)) if signs else values
+            scaled = torch._foreach_mul(values, [self.decays[i] for i in chosen])
+            torch._foreach_add_([gradients[i] for i in chosen], scaled)
 
 
 def sgd(settings: Settings, gradients: Tensors, history: Tensors, rates: list[float], _: int) -> Tensors:

@@ -146,8 +146,8 @@ class ForkLasso:
                 (Groups("shapes"), columns * spec.number("kernel_shape_decay_mult")),
             ]
             for one in spec.messages("block_group_lasso"):
-                block = Groups("blocks", (one.integer("ydimen"), one.integer("xdimen")))
-                said.append((block, blocks * one.number("block_decay_mult")))
+                block = Groups("blocks", (one.integer("ydimen", 1), one.integer("xdimen", 1)))
+                said.append((block, blocks * one.number("block_decay_mult", 1.0)))
             found += [Priced(parameter, groups, weight) for groups, weight in said if weight]
         return AttachedLasso(found)
 

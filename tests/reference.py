@@ -25,6 +25,11 @@ NO_CPU_CODE = "Not Implemented Yet"
 """What Caffe aborts with where only its GPU code computes a layer. We do compute these."""
 
 
+LOST_GRADIENTS = ("HingeLoss", "Parameter")
+"""Types whose recorded gradients are zeros: a recording cleared gradients between the passes, where HingeLoss leaves its
+margins, and which a Parameter shares with its output. In a net that trains nothing clears them there."""
+
+
 @dataclass(frozen=True)
 class LayerCase:
     """One layer on given inputs, and what Caffe made of them."""
@@ -121,7 +126,7 @@ def problems_of_gradients(
     """Differences of the gradients on inputs and weights."""
     fed = case.part("top_diff")
     wanted = [(f"gradient of {name}", inputs[name], g) for name, g in case.part("bottom_diff").items()]
-    if case.record["layer_type"] == "Parameter":  # shares the output's gradient: zeroing the weights' lost what was fed
+    if case.record["layer_type"] in LOST_GRADIENTS:
         return []
     for index, gradient in case.part("param_diff").items():
         wanted.append((f"gradient of weights {index}", network.weight("L", int(index)), gradient))

@@ -71,12 +71,12 @@ def for_each_input(
 def convolved(x: torch.Tensor, placed: Convolution, weights: Weights) -> torch.Tensor:
     """The convolution of one input."""
     weight, *bias = weights
-    padding = symmetric(placed.padding)
-    if padding is None or short(placed):
+    padding = placed.plain_padding
+    if padding is None:
         x, padding = with_room(x, placed), (0,) * len(placed.padding)
     run = CONVOLUTIONS[len(placed.spatial)]
     shift = bias[0] if bias else None
-    constant = None if shift is None else shift.detach()
+    constant = shift.detach() if shift is not None and torch.is_grad_enabled() else shift
     result: torch.Tensor = run(
         x, weight, constant, placed.stride or 1, padding or 0, placed.dilation or 1, placed.group
     )
@@ -89,18 +89,12 @@ def transposed(x: torch.Tensor, placed: Convolution, weights: Weights) -> torch.
     padding = symmetric(placed.padding)
     run = TRANSPOSED[len(placed.spatial)]
     shift = bias[0] if bias else None
-    constant = None if shift is None else shift.detach()
+    constant = shift.detach() if shift is not None and torch.is_grad_enabled() else shift
     result: torch.Tensor = run(
         x, weight, constant, placed.stride or 1, padding or 0, 0, placed.group, placed.dilation or 1
     )
     result = biased(result, shift)
     return result if padding is not None else padded(result, [(-before, -after) for before, after in placed.padding])
-
-
-def short(placed: SlidingWindow) -> bool:
-    """Whether a window is larger than the padded input: Caffe reads zeros behind it."""
-    axes = zip(placed.spatial, placed.padding, placed.extent, strict=True)
-    return any(size + sum(pad) < extent for size, pad, extent in axes)
 
 
 def with_room(x: torch.Tensor, placed: SlidingWindow) -> torch.Tensor:

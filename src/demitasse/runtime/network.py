@@ -7,8 +7,8 @@ values: a layer that works in place gives its blob a new value, and what is read
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,16 +22,23 @@ from demitasse.layers.sizes import MaybeShape, Shape
 from demitasse.layers.table import layer_type
 from demitasse.message import as_flag
 from demitasse.net import Dense, Layer, Net, Tensor
+from demitasse.runtime.fused import relu_over, scaled_batch_norm
 from demitasse.runtime.in_place import Memory, overwritten, with_memory
 from demitasse.runtime.operation import Call, Operation
 from demitasse.runtime.schedule import Step, aliases, schedule
 from demitasse.runtime.table import operation
 from demitasse.runtime.weights import Place, as_tensor, frozen, owned, parameter, same_weights
 
+if TYPE_CHECKING:
+    from demitasse.runtime.operation import Result
+
 __all__ = ["ALL", "Network"]
 
 ALL = "*"
 """Wanted: every blob."""
+
+CHANGING = ("BN", "BatchNorm", "MarginInnerProduct")
+"""Types that change their weights in a forward pass, if only with some options."""
 
 Inputs = Mapping[str, torch.Tensor | npt.NDArray[Any]]
 
@@ -39,7 +46,7 @@ Inputs = Mapping[str, torch.Tensor | npt.NDArray[Any]]
 @dataclass(frozen=True, slots=True)
 class Placed:
     """A layer on inputs of certain shapes. ``shapes``: of its outputs. ``weights``: its blobs; ``views``: the shape in
-    which it sees each one that is stored in another (else ``None``)."""
+    which it sees each one that is stored in another (else ``None``); empty if none is."""
 
     kind: LayerType
     shapes: tuple[MaybeShape, ...]
@@ -48,10 +55,21 @@ class Placed:
 
     def blobs(self) -> tuple[torch.Tensor, ...]:
         """The weights in the shapes that the layer needs."""
-        if not any(view is not None for view in self.views):
+        if not self.views:
             return self.weights
         pairs = zip(self.weights, self.views, strict=True)
         return tuple(weight if view is None else weight.view(view) for weight, view in pairs)
+
+
+@dataclass(slots=True)
+class Pass:
+    """One pass under way. ``blobs``: what is needed later. ``memory``: what Caffe's blobs hold now, for gradients.
+    ``fused``: whether layers may be computed together; ``left``: BatchNorms that their Scale, by position, computes."""
+
+    blobs: dict[str, torch.Tensor]
+    fused: bool
+    memory: Memory = field(default_factory=dict)
+    left: dict[int, Call] = field(default_factory=dict)
 
 
 class Network(torch.nn.Module):
@@ -59,7 +77,7 @@ class Network(torch.nn.Module):
 
     ``plugins``: operations by layer type, for types that are not known, or in place of ours. ``seed``: of all that is
     random. In phase TEST weights are mapped from their file as long as nothing needs them elsewhere, and must not be
-    written to; in phase TRAIN, or with ``writable``, they are copies.
+    written to; in phase TRAIN, or with ``writable``, they are copies. Weights of ``lr_mult: 0`` get no gradient.
     NetError for a device that there is not.
     """
 
@@ -87,7 +105,7 @@ class Network(torch.nn.Module):
         self._schedules: dict[tuple[tuple[str, ...] | None, frozenset[str]], tuple[Step, ...]] = {}
         self._operations: dict[int, Operation] = {}
         self._gates = {i: gate for i, layer in enumerate(graph.layers) if (gate := closed(layer))}
-        self._states: dict[int, dict[str, Any]] = {}
+        self._states: list[dict[str, Any]] = [{} for _ in graph.layers]
 
     def forward(self, inputs: Inputs, wanted: str | Sequence[str] | None = None) -> dict[str, torch.Tensor]:
         """One pass. Blobs by name: of the graph's outputs, of those ``wanted``, or, for ``"*"``, of all.
@@ -97,7 +115,7 @@ class Network(torch.nn.Module):
         """
         names = self._names(wanted)
         blobs = self._feed(inputs)
-        for _ in self._run(blobs, names, frozenset(inputs)):
+        for _ in self._run(Pass(blobs, not torch.is_grad_enabled()), names, frozenset(inputs)):
             pass
         return blobs if names is None else {name: blobs[name] for name in names}
 
@@ -111,7 +129,7 @@ class Network(torch.nn.Module):
 
     def walk(self, inputs: Inputs) -> Iterator[tuple[Layer, tuple[torch.Tensor, ...]]]:
         """One pass over all layers, and what each of them gives, before a later layer changes it in place."""
-        yield from self._run(self._feed(inputs), self.outputs, frozenset(inputs))
+        yield from self._run(Pass(self._feed(inputs), False), self.outputs, frozenset(inputs))
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -147,7 +165,8 @@ class Network(torch.nn.Module):
 
     def reset(self) -> None:
         """Forget what layers keep from one pass to the next."""
-        self._states.clear()
+        for state in self._states:
+            state.clear()
 
     def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, torch.nn.Parameter]]:
         """Every blob of weights, once, as ``LAYER/INDEX`` with dots in names replaced."""
@@ -180,14 +199,18 @@ class Network(torch.nn.Module):
         if owner not in self._values:
             has, asked = len(layer.tensors), self.graph.layers[where[0]]
             raise WeightsError(f"{asked}: needs blob {where[1]} of its weights, and has {has}: give weights for it")
-        made = parameter(self._values[owner], self._device, writable=self._writable)
+        made = parameter(self._values[owner], self._device, writable=self._writes(layer))
         made.requires_grad_(owner not in self._frozen)
         self.register_parameter(key, made)
         return made
 
+    def _writes(self, layer: Layer) -> bool:
+        """Whether a layer's weights have memory of their own."""
+        return self._writable or layer.type in CHANGING
+
     def _current(self, where: Place, tensor: Tensor, copy: bool) -> Tensor:
         """A weight as it is now: the very tensor, if nothing can have changed it."""
-        if not self._writable:
+        if not self._writes(self.graph.layers[self._owners.get(where, where)[0]]):
             return tensor
         values = self._weight(where).detach().cpu().numpy().reshape(tensor.shape)
         return Dense(values.copy() if copy else values)
@@ -217,22 +240,22 @@ class Network(torch.nn.Module):
         return values.to(self._device, torch.float32)
 
     def _run(
-        self, blobs: dict[str, torch.Tensor], wanted: tuple[str, ...] | None, fed: frozenset[str]
+        self, now: Pass, wanted: tuple[str, ...] | None, fed: frozenset[str]
     ) -> Iterator[tuple[Layer, tuple[torch.Tensor, ...]]]:
-        """Run layers, adding to ``blobs``; what nobody needs any more is dropped from it."""
+        """Run layers, adding to the blobs; what nobody needs any more is dropped from them."""
         steps = self._schedules.get((wanted, fed))
         if steps is None:
             self._check_wanted(wanted)
-            steps = self._schedules[wanted, fed] = schedule(self.graph.layers, wanted, fed)
-        memory: Memory = {}
+            steps = self._schedules[wanted, fed] = schedule(self.graph, wanted, fed)
+        blobs = now.blobs
         for step in steps:
-            values = self._step(step, blobs, memory)
+            values = self._step(step, now)
             for name, value in zip(step.outputs, values, strict=False):
                 if name == AUTOMATIC:
                     value = self._share_of_loss(step.layer, value) + blobs.get(name, 0.0)
                 blobs[name] = value
                 if self._overwritten:
-                    memory[name] = value.detach()
+                    now.memory[name] = value.detach()
             for name in self._aliases.get(step.index, ()):
                 if name in blobs:
                     blobs[name] = values[0].reshape(blobs[name].shape)
@@ -253,26 +276,19 @@ class Network(torch.nn.Module):
         own = layer.message.numbers("loss_weight") or (1.0,)
         return value if own[0] == whole else value * (own[0] / whole)
 
-    def _step(self, step: Step, blobs: Mapping[str, torch.Tensor], memory: Memory) -> tuple[torch.Tensor, ...]:
-        """What one layer gives. ``memory``: what the blobs hold, for gradients."""
+    def _step(self, step: Step, now: Pass) -> tuple[torch.Tensor, ...]:
+        """What one layer gives."""
         i, layer = step.index, step.layer
-        inputs = tuple([blobs[name] for name in layer.inputs])
+        inputs = tuple([now.blobs[name] for name in layer.inputs])
         if i in self._gates:
-            gates = zip(inputs, self._gates[i], strict=True)
-            inputs = tuple(value.detach() if shut else value for value, shut in gates)
+            inputs = tuple(map(gated, inputs, self._gates[i]))
         key = (i, tuple([tuple(value.shape) for value in inputs]))
         placed = self._placed.get(key)
         if placed is None:
             placed = self._placed[key] = self._place(i, layer, key[1])
-        run = self._operations.get(i)
-        if run is None:
-            run = self._operations[i] = operation(placed.kind, self._plugins)
-        state = self._states.setdefault(i, {})
-        call = Call(placed.kind, inputs, placed.blobs(), state, self._generator, placed.shapes)
+        call = Call(placed.kind, inputs, placed.blobs(), self._states[i], self._generator, placed.shapes)
         try:
-            result = run(call)
-            if i in self._overwritten and isinstance(result, torch.Tensor) and result.requires_grad:
-                result = with_memory(call, result.detach(), self._overwritten[i], memory)
+            result = self._computed(step, call, now)
         except NetError as error:
             with blaming(layer):
                 raise error
@@ -283,6 +299,25 @@ class Network(torch.nn.Module):
         if len(values) < len(step.outputs):
             refuse(layer, f"gives {len(values)} blobs; the file names {len(step.outputs)}")
         return values
+
+    def _computed(self, step: Step, call: Call, now: Pass) -> Result:
+        """The result of a layer's operation, or of what does the same."""
+        run = self._operations.get(step.index)
+        if run is None:
+            run = self._operations[step.index] = operation(call.placed, self._plugins)
+        if now.fused and not self._plugins:
+            if step.scale is not None:
+                now.left[step.scale] = call
+                return call.x
+            if step.index in now.left:
+                return scaled_batch_norm(now.left.pop(step.index), call)
+            if step.over:
+                return relu_over(call)
+        result = run(call)
+        how = self._overwritten.get(step.index)
+        if how is not None and isinstance(result, torch.Tensor) and result.requires_grad:
+            return with_memory(call, result.detach(), how, now.memory)
+        return result
 
     def _place(self, i: int, layer: Layer, shapes: tuple[Shape, ...]) -> Placed:
         """A layer on inputs of these shapes. NetError if it cannot work on them, or its weights do not fit."""
@@ -303,7 +338,12 @@ class Network(torch.nn.Module):
             permissive = k < len(specs) and specs[k].string("share_mode") in ("PERMISSIVE", "1")
             same_weights(layer, k, stored, shape, sizes_only=permissive)
             views.append(None if stored == shape else shape)
-        return Placed(kind, outputs, weights, tuple(views))
+        return Placed(kind, outputs, weights, tuple(views) if any(view is not None for view in views) else ())
+
+
+def gated(value: torch.Tensor, shut: bool) -> torch.Tensor:
+    """The value, without a way back for gradients if the gate is shut."""
+    return value.detach() if shut else value
 
 
 def available(device: str) -> torch.device:

@@ -36,7 +36,9 @@ def batch_norm(call: Call) -> torch.Tensor:
 
 def stored_statistics(call: Call) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and variance per channel, constants for the gradient."""
-    mean, variance, factor = (weight.detach() for weight in call.weights[:3])
+    mean, variance, factor = call.weights[:3]
+    if torch.is_grad_enabled():
+        mean, variance = mean.detach(), variance.detach()
     divisor = float(factor)
     if divisor == 1:
         return mean, variance

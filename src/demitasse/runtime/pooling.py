@@ -32,8 +32,10 @@ def pooling(call: Call) -> torch.Tensor | tuple[torch.Tensor, ...]:
         return stochastic(call, placed.kernel, placed.stride, size)
     if method not in ("MAX", "0"):
         placed.refuse(f"pool is {method}; MAX, AVE and STOCHASTIC can be run")
-    found, places = maximum(call.x, placed.kernel, placed.stride, placed.padding, size)
-    return (found, places.to(call.x.dtype)) if len(call.layer.outputs) > 1 else found
+    if len(call.layer.outputs) == 1:
+        return maximum(call.x, placed.kernel, placed.stride, placed.padding, size)
+    found, places = maximum_and_place(call.x, placed.kernel, placed.stride, placed.padding, size)
+    return found, places.to(call.x.dtype)
 
 
 def spatial_pyramid(call: Call) -> torch.Tensor:
@@ -46,13 +48,23 @@ def spatial_pyramid(call: Call) -> torch.Tensor:
         if method in ("AVE", "1"):
             levels.append(average(x, kernel, kernel, sides, size))
         elif method in ("MAX", "0"):
-            levels.append(maximum(x, kernel, kernel, sides, size)[0])
+            levels.append(maximum(x, kernel, kernel, sides, size))
         else:
             placed.refuse(f"pool is {method}; MAX and AVE can be run")
     return levels[0] if len(levels) == 1 else torch.cat([level.flatten(1) for level in levels], 1)
 
 
-def maximum(x: torch.Tensor, kernel: Pair, stride: Pair, sides: Sides, size: Pair) -> tuple[torch.Tensor, torch.Tensor]:
+def maximum(x: torch.Tensor, kernel: Pair, stride: Pair, sides: Sides, size: Pair) -> torch.Tensor:
+    """The maximum of each window; the gradient goes to the first of equal values."""
+    pad = torch_padding(x, kernel, stride, sides, size)
+    if pad is None:
+        return maximum_and_place(x, kernel, stride, sides, size)[0]
+    return F.max_pool2d(x, kernel, stride, pad, ceil_mode=True)
+
+
+def maximum_and_place(
+    x: torch.Tensor, kernel: Pair, stride: Pair, sides: Sides, size: Pair
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The maximum of each window, and its position in the plane: the first of equal values, -1 in an empty window."""
     pad = torch_padding(x, kernel, stride, sides, size)
     if pad is not None:

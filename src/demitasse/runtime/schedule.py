@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from demitasse.layers import layer_type
-from demitasse.layers.build import AUTOMATIC
+from demitasse.layers.build import AUTOMATIC, Graph
 from demitasse.net import Layer
+from demitasse.runtime.fused import reusing, scaled_behind
 
 __all__ = ["Step", "aliases", "schedule"]
 
@@ -15,19 +16,23 @@ __all__ = ["Step", "aliases", "schedule"]
 @dataclass(frozen=True, slots=True)
 class Step:
     """One layer's turn. ``index``: the layer's. ``outputs``: names under which what it gives is kept.
-    ``done``: blobs that nobody reads afterwards."""
+    ``done``: blobs that nobody reads afterwards. Without gradients, ``scale`` is the position of the Scale that can do
+    this BatchNorm's work with its own, and ``over`` says that this ReLU can write over its input."""
 
     index: int
     layer: Layer
     outputs: tuple[str, ...]
     done: tuple[str, ...]
+    scale: int | None = None
+    over: bool = False
 
 
-def schedule(layers: Sequence[Layer], wanted: Collection[str] | None, fed: Collection[str]) -> tuple[Step, ...]:
+def schedule(graph: Graph, wanted: Collection[str] | None, fed: Collection[str]) -> tuple[Step, ...]:
     """The layers that the wanted blobs depend on (all of them, for ``None``), in order.
 
     Sources of which every output is ``fed`` by the caller do not run.
     """
+    layers = graph.layers
     outputs = [given_names(layer) for layer in layers]
     needed = backwards(layers, outputs, wanted)
     steps: list[tuple[int, tuple[str, ...]]] = []
@@ -43,7 +48,13 @@ def schedule(layers: Sequence[Layer], wanted: Collection[str] | None, fed: Colle
     for name, step in last.items():
         if wanted is not None and name not in wanted:
             done.setdefault(step, []).append(name)
-    return tuple(Step(i, layers[i], names, tuple(done.get(n, ()))) for n, (i, names) in enumerate(steps))
+    everything = {name for names in outputs for name in names}
+    scaled = scaled_behind(layers, graph.phase, everything if wanted is None else wanted)
+    over = reusing(layers)
+    return tuple(
+        Step(i, layers[i], names, tuple(done.get(n, ())), scaled.get(i), i in over)
+        for n, (i, names) in enumerate(steps)
+    )
 
 
 def given_names(layer: Layer) -> tuple[str, ...]:

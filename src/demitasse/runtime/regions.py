@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 
 from demitasse.runtime.operation import Call
@@ -76,11 +77,16 @@ def pool_region(x: torch.Tensor, rows: Spans, columns: Spans) -> torch.Tensor:
         return x.new_zeros(x.shape[0], len(rows[0]), len(columns[0]))
     x = x[:, top:bottom]
     none = x.new_zeros(x.shape[:2])
-    lines = [x[:, :, a:b].max(2).values if a < b else none for a, b in zip(*columns, strict=True)]
+    lines = [largest(x[:, :, a:b], 2) if a < b else none for a, b in zip(*columns, strict=True)]
     table = torch.stack(lines, 2)
     empty = x.new_zeros(x.shape[0], len(lines))
-    maxima = [table[:, a - top : b - top].max(1).values if a < b else empty for a, b in zip(*rows, strict=True)]
+    maxima = [largest(table[:, a - top : b - top], 1) if a < b else empty for a, b in zip(*rows, strict=True)]
     return torch.stack(maxima, 1)
+
+
+def largest(x: torch.Tensor, axis: int) -> torch.Tensor:
+    """Maximum along an axis; its gradient goes to the first, which costs time to find out."""
+    return x.max(axis).values if x.requires_grad else x.amax(axis)
 
 
 def position_sensitive_roi_pooling(call: Call) -> torch.Tensor:
@@ -116,33 +122,40 @@ def roi_align(call: Call) -> torch.Tensor:
     rounded, are at least one place long, and a cell has as many points each way as it is long, rounded up, or as
     ``sampling_ratio`` says."""
     (rows, columns), regions = call.shape[2:], regions_of(call)
+    height, width = call.x.shape[2:]
+    ratio = call.param.integer("sampling_ratio")
     corners = regions[:, 1:] * call.param.number("spatial_scale", 1.0)
     pooled = []
-    for region, corner in zip(regions.tolist(), corners.tolist(), strict=True):
-        y, x = (
-            points(corner[low], max(corner[low + 2] - corner[low], 1.0), number, call.param.integer("sampling_ratio"))
-            for low, number in ((1, rows), (0, columns))
-        )
-        sampled = interpolated(call.x[int(region[0])], y.to(call.x.device), x.to(call.x.device))
-        pooled.append(sampled.reshape(-1, rows, len(y) // rows, columns, len(x) // columns).mean((2, 4)))
+    for region, (x1, y1, x2, y2) in zip(regions.tolist(), corners.tolist(), strict=True):
+        down = averages((y1, max(y2 - y1, 1.0)), (rows, height), ratio).to(call.x)
+        across = averages((x1, max(x2 - x1, 1.0)), (columns, width), ratio).to(call.x)
+        top, bottom = reach(down)
+        left, right = reach(across)
+        part = call.x[int(region[0]), :, top:bottom, left:right]
+        pooled.append(down[:, top:bottom] @ (part @ across[:, left:right].t()))
     return torch.stack(pooled) if pooled else call.x.new_zeros(0, call.x.shape[1], rows, columns)
 
 
-def points(start: float, length: float, number: int, ratio: int) -> torch.Tensor:
-    """Where the points of ``number`` cells lie along one axis; ``ratio`` points a cell unless that is 0."""
+def averages(span: tuple[float, float], grid: tuple[int, int], ratio: int) -> torch.Tensor:
+    """How much each place along an axis counts in each cell (cells × places): the mean of linear interpolations at
+    points evenly spread over the cell. A point more than one place outside counts as 0.
+
+    ``span``: start and length; ``grid``: cells and places; ``ratio``: points a cell, 0 for as many as it is long.
+    """
+    (start, length), (number, size) = span, grid
     each = ratio or math.ceil(length / number)
-    return start + (torch.arange(number * each, dtype=torch.float32) + 0.5) * (length / number / each)
+    at = start + (np.arange(number * each, dtype=np.float32) + np.float32(0.5)) * np.float32(length / number / each)
+    inside = (at >= -1) & (at <= size)
+    at = at.clip(0, size - 1)
+    low = at.astype(np.int64)
+    point = np.arange(len(at))
+    counts = np.zeros((len(at), size), np.float32)
+    counts[point, low] = 1 - (at - low)
+    counts[point, np.minimum(low + 1, size - 1)] += at - low
+    return torch.from_numpy((counts * inside[:, None]).reshape(number, each, size).mean(1))
 
 
-def interpolated(x: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """Bilinear values of channels × height × width at every row and column; 0 more than one place outside."""
-    for axis, at in ((1, rows), (2, columns)):
-        size = x.shape[axis]
-        inside = (at >= -1) & (at <= size)
-        at = at.clamp(0, size - 1)
-        low = at.floor().long()
-        high = (low + 1).clamp_max(size - 1)
-        part = (at - low).reshape(-1, *(1,) * (2 - axis))
-        values = x.index_select(axis, low) * (1 - part) + x.index_select(axis, high) * part
-        x = values * inside.to(values).reshape(-1, *(1,) * (2 - axis))
-    return x
+def reach(counts: torch.Tensor) -> tuple[int, int]:
+    """The first place that counts, and the one behind the last; one place if none does."""
+    some = counts.any(0).nonzero().reshape(-1)
+    return (int(some[0]), int(some[-1]) + 1) if len(some) else (0, 1)

@@ -41,6 +41,7 @@ COMMANDS: dict[str, Entry] = {
     "evaluate": Entry("demitasse.cli.evaluate", "Look", "How often a network is right, on labelled pictures."),
     "compress": Entry("demitasse.cli.compress", "Make smaller", "Store a network as one small .demi, verified."),
     "expand": Entry("demitasse.cli.expand", "Make smaller", "Turn a .demi back into plain Caffe files."),
+    "shrink": Entry("demitasse.cli.shrink", "Make smaller", "Remove for good what the outputs do not depend on."),
     "strip": Entry("demitasse.cli.strip", "Make smaller", "Leave out what only training needs."),
     "fold": Entry("demitasse.cli.fold", "Make smaller", "BatchNorm, Scale, Bias into their neighbours: exact."),
     "factorize": Entry("demitasse.cli.factorize", "Make smaller", "Low rank: one layer as two or three thin ones."),

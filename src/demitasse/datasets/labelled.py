@@ -48,9 +48,9 @@ def form_of(path: Path) -> Form:
     return "list"
 
 
-def labelled(path: Path, *, colour: bool = True, encoded: bool = False) -> Iterator[Datum]:
+def labelled(path: Path, *, colour: bool = True, encoded: bool = False, root: str = "") -> Iterator[Datum]:
     """Every picture and its label. ``colour``: files of pictures in three channels, or in one. ``encoded``: as they
-    are, undecoded. FileError for what cannot be read, OptionError for what does not go together."""
+    are, undecoded. ``root``: see `entries`. FileError for what cannot be read, OptionError for what does not go together."""
     form = form_of(path)
     if encoded and form not in ("folders", "list"):
         raise OptionError(f"{path}: only files of pictures can be kept encoded")
@@ -68,7 +68,7 @@ def labelled(path: Path, *, colour: bool = True, encoded: bool = False) -> Itera
                     if file.suffix.lower() in SUFFIXES:
                         yield from_file(file, label, colour, encoded)
         case "list":
-            for file, label in entries(path):
+            for file, label in entries(path, root):
                 yield from_file(file, label, colour, encoded)
 
 

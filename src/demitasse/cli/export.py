@@ -30,8 +30,8 @@ __all__ = ["command"]
 TOLERANCE = 1e-4
 """Relative error of an output: what another order of additions explains."""
 
-HALF_TOLERANCE = 0.02
-"""The same for arithmetic in float16, whose numbers have 11 bits."""
+ROUNDED_TOLERANCE = 0.02
+"""The same for arithmetic in float16, whose numbers have 11 bits, and for weights that are rounded to a uniform grid."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,6 +61,11 @@ class Shape(click.ParamType[Any]):
     "--until", multiple=True, metavar="BLOB", help="End with this blob instead of the outputs; may be repeated."
 )
 @click.option("--half", is_flag=True, help="Weights and arithmetic in float16; inputs and outputs stay float32.")
+@click.option(
+    "--uniform",
+    is_flag=True,
+    help="Quantised weights as DequantizeLinear, all of them: those off a uniform grid are rounded to it.",
+)
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="For a batch of N (default: any, where possible).")
 @click.option(
     "--shape",
@@ -96,6 +101,7 @@ class Request:
     output: str
     until: tuple[str, ...]
     half: bool
+    uniform: bool
     batch: int | None
     shapes: tuple[tuple[str, tuple[int, ...]], ...]
     shown: Shown
@@ -123,6 +129,7 @@ class Request:
                 paths[0],
                 until=self.until,
                 half=self.half,
+                uniform=self.uniform,
                 batch=self.batch,
                 shapes=dict(self.shapes),
                 data=paths[-1] if len(paths) > 1 else None,
@@ -155,10 +162,10 @@ class Request:
     @property
     def tolerance(self) -> float:
         """Relative error of an output that is allowed."""
-        return HALF_TOLERANCE if self.half else TOLERANCE
+        return ROUNDED_TOLERANCE if self.half or self.uniform else TOLERANCE
 
     def judge(self, found: Comparison) -> None:
-        """VerificationError for an output beyond tolerance, one that is not there, or (but in float16) other boxes."""
+        """VerificationError for an output beyond tolerance, one that is not there, or (if nothing is rounded) other boxes."""
         details = {"command": "export", "tolerance": self.tolerance, "comparison": found.as_dict()}
         if found.missing:
             raise VerificationError(f"the model has no output for {', '.join(found.missing)}", details)
@@ -169,7 +176,7 @@ class Request:
                 details,
             )
         for error in found.outputs:
-            if not self.half and error.boxes is not None and not error.boxes.same:
+            if self.tolerance == TOLERANCE and error.boxes is not None and not error.boxes.same:
                 raise VerificationError(f"{error.name}: other boxes are found", details)
 
     def report(
@@ -188,6 +195,7 @@ class Request:
                 "inputs": done.inputs,
                 "outputs": done.outputs,
                 "weights": done.weights,
+                "rounded": done.rounded,
             },
             "written": not self.dry,
             "verified": found is not None and not found.skipped,
@@ -208,5 +216,7 @@ def announce(terminal: Terminal, done: Exported, nbytes: int) -> None:
     terminal.step("exported", f"{size(nbytes)} · opset {done.opset} · {done.nodes} nodes · {batch}")
     forms = sorted(done.weights.items(), key=lambda item: -item[1])
     terminal.step("weights", ", ".join(f"{size(amount)} as {form}" for form, amount in forms) or "none")
+    if done.rounded:
+        terminal.note(f"weights off a uniform grid are rounded to it, by {done.rounded:.2g} of their steps at most")
     for note in done.notes:
         terminal.note(f"{note.layer}: {note.text}" if note.layer else note.text)

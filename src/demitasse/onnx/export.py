@@ -38,7 +38,8 @@ EXTERNAL_ABOVE: Final = 1 << 30
 @dataclass(frozen=True, slots=True)
 class Exported:
     """What was written. ``inputs``, ``outputs``: shapes, ``None`` for a size that may vary. ``batch``: its batch,
-    ``None`` for any. ``weights``: bytes in each form of storage. ``data``: the second file, if any."""
+    ``None`` for any. ``weights``: bytes in each form of storage. ``data``: the second file, if any. ``rounded``: the
+    largest error of a weight that was rounded to a uniform grid, in its own steps."""
 
     path: Path
     opset: int
@@ -49,6 +50,7 @@ class Exported:
     weights: Mapping[str, int]
     notes: tuple[Note, ...] = ()
     data: Path | None = None
+    rounded: float = 0.0
 
     @property
     def coded(self) -> int:
@@ -62,6 +64,7 @@ def to_onnx(
     *,
     until: Sequence[str] = (),
     half: bool = False,
+    uniform: bool = False,
     batch: int | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     data: str | os.PathLike[str] | None = None,
@@ -72,9 +75,10 @@ def to_onnx(
 
     ``until``: blobs to end with, in place of the network's outputs. ``half``: weights and arithmetic in float16, except
     in layers that need float32; inputs and outputs stay float32. ``shapes``: of inputs, in place of what the file says,
-    or of data whose shape it does not say. Weights that are quantised in the network stay small. More than
-    ``external_above`` bytes of weights (`EXTERNAL_ABOVE` by default) go into a file of their own, ``data`` (``path``
-    with ``.data`` behind it), which the model calls ``location`` (its name). What only a trainer needs is left out.
+    or of data whose shape it does not say. Weights that are quantised in the network stay small and exact;
+    ``uniform``: all as DequantizeLinear, those off a uniform grid rounded to it. More than ``external_above`` bytes of
+    weights (`EXTERNAL_ABOVE` by default) go into a file of their own, ``data`` (``path`` with ``.data`` behind it),
+    which the model calls ``location`` (its name). What only a trainer needs is left out.
 
     NetError names a layer that ONNX cannot express, and why; OptionError for a blob or an input that there is not,
     FileError if a file cannot be written, MissingExtraError without the onnx package.
@@ -89,7 +93,7 @@ def to_onnx(
     external = beside if is_large(graph.net, half, external_above) else None
     with opened(target, external) as (file, second):
         storage = Storage(second, location or beside.name)
-        model, found = whole(graph, storage, Given(batch, shapes or {}), half)
+        model, found = whole(graph, storage, Given(batch, shapes or {}), Style(half, uniform))
         check(onnx, model, external is not None)
         file.write(model.SerializeToString(deterministic=True))
     return replace(found, path=target, data=external)
@@ -113,6 +117,14 @@ def check_types(graph: Graph) -> None:
         if layer.type == "Python" and param.string("layer") not in PYTHON:
             name = f"{param.string('module')}.{param.string('layer')}"
             refuse(layer, f"is somebody's Python code ({name}); --until BLOB ends the model before it{hint}")
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How numbers are written: see `to_onnx`."""
+
+    half: bool
+    uniform: bool
 
 
 @contextmanager
@@ -147,12 +159,12 @@ def check(onnx: Any, model: Any, external: bool) -> None:
         raise NetError(f"ONNX's checker refuses the model: {first}") from None
 
 
-def whole(graph: Graph, storage: Storage, given: Given, half: bool) -> tuple[Any, Exported]:
+def whole(graph: Graph, storage: Storage, given: Given, style: Style) -> tuple[Any, Exported]:
     """The model for any batch; if that cannot be, for the one of the file."""
     batch = given.batch
     if batch is None:
         try:
-            return Writer(graph, extents(graph, given, True), storage, half).model()
+            return Writer(graph, extents(graph, given, True), storage, style).model()
         except FixedBatch as reason:
             why = str(reason)
         if storage.file is not None:
@@ -161,7 +173,7 @@ def whole(graph: Graph, storage: Storage, given: Given, half: bool) -> tuple[Any
         storage.bytes = 0
     try:
         shapes = extents(graph, given, False)
-        model, found = Writer(graph, shapes, storage, half).model()
+        model, found = Writer(graph, shapes, storage, style).model()
     except FixedBatch as reason:
         raise NetError(f"cannot be expressed in ONNX: {reason}") from None
     size = next((shape[0] for shape in shapes.inputs.values() if shape), 1)
@@ -174,13 +186,13 @@ def whole(graph: Graph, storage: Storage, given: Given, half: bool) -> tuple[Any
 class Writer:
     """Writes one graph of known extents."""
 
-    def __init__(self, graph: Graph, sizes: Extents, storage: Storage, half: bool) -> None:
+    def __init__(self, graph: Graph, sizes: Extents, storage: Storage, style: Style) -> None:
         self.graph = graph
         self.sizes = sizes
-        self.half = half
+        self.half = style.half
         self.onnx = import_onnx()
         self.nodes = Nodes(storage)
-        self.weights = Weights(self.nodes)
+        self.weights = Weights(self.nodes, style.uniform)
         self.values: dict[str, str] = {}
         self.single: dict[str, str] = {}
         self.notes: list[Note] = [note for note in graph.net.report if note.step == "export"]
@@ -212,6 +224,7 @@ class Writer:
             nodes=len(self.nodes.nodes),
             weights=dict(self.weights.bytes),
             notes=tuple(self.notes),
+            rounded=self.weights.rounded,
         )
 
     def layer(self, position: int) -> None:

@@ -1,20 +1,23 @@
-"""Weights as ONNX constants, no larger than they are in a .demi's terms, and exactly the same numbers.
+"""Weights as ONNX constants that stay small where they are quantised, and exactly the same numbers.
 
 Levels on a uniform grid become ``DequantizeLinear`` of 4-, 8- or 16-bit integers with a scale for the tensor or for
 each row. A trellis is no obstacle: what its two quantisers give are integers on one grid of half the spacing. Levels
 whose reconstruction is shifted towards zero lie on no uniform grid: they become a look-up in a table of the values, as
-shared values (a codebook) do; ONNX Runtime computes look-ups of constants once, when it loads the model.
+shared values (a codebook) do; ONNX Runtime computes look-ups of constants once, when it loads the model. Where all have
+to be ``DequantizeLinear``, shifted levels are rounded to the finest grid that their integers leave room for.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from demitasse.codec.reader import Stored
 from demitasse.net import Clustered, Levels, Tensor
 from demitasse.onnx.nodes import Nodes
 
@@ -27,10 +30,15 @@ Integers = npt.NDArray[np.signedinteger[Any]]
 
 
 class Weights:
-    """Stores each weight once. ``bytes`` counts what each form of storage takes, tables and scales included."""
+    """Stores each weight once. ``bytes`` counts what each form of storage takes, tables and scales included.
 
-    def __init__(self, nodes: Nodes) -> None:
+    ``uniform``: shifted levels are rounded to a uniform grid, too. ``rounded`` is the largest error of that, in steps.
+    """
+
+    def __init__(self, nodes: Nodes, uniform: bool = False) -> None:
         self.nodes = nodes
+        self.uniform = uniform
+        self.rounded = 0.0
         self.bytes: Counter[str] = Counter()
         self._known: dict[tuple[str, tuple[int, ...], bool], str] = {}
 
@@ -56,12 +64,14 @@ class _Writer:
 
     def written(self, tensor: Tensor) -> str:
         """In the smallest form that is exact."""
+        if isinstance(tensor, Stored) and tensor.size >= SMALL:
+            tensor = tensor.coded()
         if tensor.size >= SMALL and isinstance(tensor, Clustered) and len(tensor.codebook) <= 1 << 16:
             return self.look_up(tensor.indices, np.asarray(tensor.codebook), "shared values")
         if tensor.size >= SMALL and isinstance(tensor, Levels) and self.fits(tensor):
-            low, high = extremes(tensor)
-            if low >= -(1 << 15) and high < 1 << 15:
-                return self.levels(tensor, low, high)
+            grid = Grid.of(tensor)
+            if grid.low >= -(1 << 15) and grid.high < 1 << 15:
+                return self.levels(grid)
         return self.dense(tensor)
 
     def fits(self, tensor: Levels) -> bool:
@@ -75,34 +85,47 @@ class _Writer:
         name = self.stored(stored, self.shape, parts, tensor.size * stored.itemsize, stored.name)
         return name if stored == self.dtype else self.node("Cast", name, to=self.nodes.onnx.TensorProto.FLOAT)
 
-    def levels(self, tensor: Levels, low: int, high: int) -> str:
+    def levels(self, grid: Grid) -> str:
         """On a uniform grid where they are on one, else by a table."""
-        if not tensor.shifts[: magnitude(max(high, -low), tensor.trellis)].any():
-            return self.dequantized(tensor, low, high)
-        grid = np.arange(low, high + 1)
-        table = shifted(grid, tensor)
-        if len(tensor.steps) == 1:
-            return self.look_up(indices(tensor, low), table * tensor.steps, "shifted levels")
-        values = self.look_up(indices(tensor, low), table, "shifted levels")
+        steps, size = grid.tensor.steps, grid.tensor.size
+        if not grid.shifted:
+            bits = next(bits for bits in (4, 8, 16) if -(1 << bits - 1) <= grid.low and grid.high < 1 << bits - 1)
+            return self.scaled(places(grid.tensor), size, bits, steps)
+        if self.weights.uniform and self.shape:
+            return self.fitted(grid)
+        positions, table = grid.ranked()
+        if len(steps) == 1:
+            return self.look_up(positions, table * steps, "shifted levels")
         rows = (-1, *(1,) * (len(self.shape) - 1))
-        return self.node("Mul", values, self.small(tensor.steps.reshape(rows)))
+        values = self.look_up(positions, table, "shifted levels")
+        return self.node("Mul", values, self.small(steps.reshape(rows)))
 
-    def dequantized(self, tensor: Levels, low: int, high: int) -> str:
-        """Integers times steps."""
-        bits = next(bits for bits in (4, 8, 16) if -(1 << bits - 1) <= low and high < 1 << bits - 1)
+    def fitted(self, grid: Grid) -> str:
+        """Integers times finer steps, as fine in each row as they fit: what is shifted is rounded."""
+        bits = next(bits for bits in (4, 8, 16) if max(grid.high, -grid.low) < 1 << bits - 1)
+        exact = np.concatenate(list(units(grid.tensor))).reshape(self.shape[0], -1)
+        reach = np.ceil(np.abs(exact).max(axis=1, initial=1.0)).astype(np.int64)
+        finer = np.maximum(((1 << bits - 1) - 1) // reach, 1)[:, None]
+        found = np.rint(exact * finer)
+        self.weights.rounded = max(self.weights.rounded, float(np.abs(found / finer - exact).max()))
+        steps = np.broadcast_to(grid.tensor.steps, (len(finer),)) / finer[:, 0]
+        return self.scaled(iter([found.astype(np.int32).reshape(-1)]), exact.size, bits, steps)
+
+    def scaled(self, parts: Iterator[Integers], size: int, bits: int, steps: npt.NDArray[Any]) -> str:
+        """DequantizeLinear."""
         proto = self.nodes.onnx.TensorProto
         kind = {4: proto.INT4, 8: proto.INT8, 16: proto.INT16}[bits]
-        values = self.packed(integers(tensor), tensor.size, bits, kind, f"int{bits}")
-        if len(tensor.steps) == 1:
-            return self.node("DequantizeLinear", values, self.small(tensor.steps[0]))
-        return self.node("DequantizeLinear", values, self.small(tensor.steps), axis=0)
+        values = self.packed(parts, size, bits, kind, f"int{bits}")
+        if len(steps) == 1:
+            return self.node("DequantizeLinear", values, self.small(steps[0]))
+        return self.node("DequantizeLinear", values, self.small(steps), axis=0)
 
-    def look_up(self, places: npt.NDArray[Any], table: npt.NDArray[Any], form: str) -> str:
-        """``table[places]``."""
+    def look_up(self, positions: npt.NDArray[Any], table: npt.NDArray[Any], form: str) -> str:
+        """``table[positions]``."""
         bits = next(bits for bits in (4, 8, 16) if len(table) <= 1 << bits)
         proto = self.nodes.onnx.TensorProto
         kind = {4: proto.UINT4, 8: proto.UINT8, 16: proto.UINT16}[bits]
-        stored = self.packed(iter([places.reshape(-1)]), places.size, bits, kind, f"uint{bits} ({form})")
+        stored = self.packed(iter([positions.reshape(-1)]), positions.size, bits, kind, f"uint{bits} ({form})")
         return self.node("Gather", self.small(table), self.node("Cast", stored, to=proto.INT32), axis=0)
 
     def packed(self, parts: Iterator[npt.NDArray[Any]], size: int, bits: int, kind: int, form: str) -> str:
@@ -130,38 +153,53 @@ class _Writer:
         return self.nodes.add(kind, inputs, self.name, **attributes)[0]
 
 
-def integers(tensor: Levels) -> Iterator[Integers]:
-    """Places on the common grid of both quantisers, in parts: levels themselves, if there is no trellis."""
-    plain = Levels(tensor.levels, np.ones(1, np.float32), tensor.trellis)
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """Levels as places on the grid that both quantisers of a trellis have in common: what they are without shifts.
+
+    ``values``: what the places from ``low`` to ``high`` are worth in steps, 0 for those that do not occur.
+    """
+
+    tensor: Levels
+    low: int
+    high: int
+    occurs: npt.NDArray[np.bool_]
+    values: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, tensor: Levels) -> Grid:
+        """Of a tensor with elements."""
+        found = [(int(part.min()), int(part.max())) for part in places(tensor)]
+        low, high = min(low for low, _ in found), max(high for _, high in found)
+        occurs, values = np.zeros(high - low + 1, bool), np.zeros(high - low + 1, np.float32)
+        for part, worth in zip(places(tensor), units(tensor), strict=True):
+            occurs[part - low] = True
+            values[part - low] = worth
+        return cls(tensor, low, high, occurs, values)
+
+    @property
+    def shifted(self) -> bool:
+        """Whether some values are not on the grid."""
+        return bool((self.values != np.arange(self.low, self.high + 1))[self.occurs].any())
+
+    def ranked(self) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
+        """Positions in the list of the values that occur, and that list: outliers leave wide gaps on the grid."""
+        rank = (np.cumsum(self.occurs) - 1).astype(np.uint16)
+        positions = np.empty(self.tensor.size, np.uint16)
+        at = 0
+        for part in places(self.tensor):
+            positions[at : at + part.size] = rank[part - self.low]
+            at += part.size
+        return positions, self.values[self.occurs]
+
+
+def places(tensor: Levels) -> Iterator[Integers]:
+    """Integers on the common grid, in parts: the levels themselves, if there is no trellis."""
+    plain = replace(tensor, steps=np.ones(1, np.float32), shifts=np.zeros_like(tensor.shifts))
     for part in plain.parts():
         yield part.astype(np.int32)
 
 
-def extremes(tensor: Levels) -> tuple[int, int]:
-    """The lowest and the highest of `integers`."""
-    found = [(int(part.min()), int(part.max())) for part in integers(tensor)]
-    return min(low for low, _ in found), max(high for _, high in found)
-
-
-def indices(tensor: Levels, low: int) -> npt.NDArray[np.uint16]:
-    """Places on the grid counted from the lowest."""
-    places = np.empty(tensor.size, np.uint16)
-    at = 0
-    for part in integers(tensor):
-        places[at : at + part.size] = part - low
-        at += part.size
-    return places
-
-
-def magnitude(place: int, trellis: bool) -> int:
-    """Of the level that a place on the grid stands for."""
-    return -(-place // 2) if trellis else place
-
-
-def shifted(grid: npt.NDArray[np.signedinteger[Any]], tensor: Levels) -> npt.NDArray[np.float32]:
-    """What each place on the grid is worth, in steps."""
-    sizes = np.abs(grid)
-    levels = -(-sizes // 2) if tensor.trellis else sizes
-    shifts = np.concatenate([np.zeros(1, np.float32), tensor.shifts, np.zeros(1, np.float32)])
-    values: npt.NDArray[np.float32] = np.sign(grid) * (sizes.astype(np.float32) - shifts[np.minimum(levels, 4)])
-    return values.astype(np.float32)
+def units(tensor: Levels) -> Iterator[npt.NDArray[np.float32]]:
+    """What the levels are worth in steps, in parts."""
+    yield from replace(tensor, steps=np.ones(1, np.float32)).parts()

@@ -1,6 +1,7 @@
 """Arithmetic on boxes (x1, y1, x2, y2), as SSD and Faster R-CNN do it: overlaps, suppression, SSD's codes.
 
 Everything is float32 numpy, as Caffe's is float: whether an overlap is above a threshold can hang on rounding.
+Boxes may be endless or no numbers at all, which numpy is told not to warn of.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ CODES = ("CORNER", "CENTER_SIZE", "CORNER_SIZE")
 """Ways to write a box relative to a prior box; numbered from 1 in the file."""
 
 
+@np.errstate(all="ignore")
 def overlaps(a: Boxes, b: Boxes, border: float = 0.0) -> npt.NDArray[np.float32]:
     """Intersection over union of each box in ``a`` with each in ``b``: rows × columns.
 
@@ -26,8 +28,7 @@ def overlaps(a: Boxes, b: Boxes, border: float = 0.0) -> npt.NDArray[np.float32]
     sides = high - low + np.float32(border)
     shared = np.where((sides > 0).all(-1), sides[..., 0] * sides[..., 1], np.float32(0))
     union = area(a, border)[:, None] + area(b, border)[None] - shared
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(shared > 0, shared / union, np.float32(0)).astype(np.float32)
+    return np.where(shared > 0, shared / union, np.float32(0)).astype(np.float32)
 
 
 def area(boxes: Boxes, border: float) -> npt.NDArray[np.float32]:
@@ -37,6 +38,7 @@ def area(boxes: Boxes, border: float) -> npt.NDArray[np.float32]:
     return np.where((sides < 0).any(1), np.float32(0), whole)
 
 
+@np.errstate(all="ignore")
 def suppress(boxes: Boxes, threshold: float, *, border: float = 0.0, eta: float = 1.0, most: int = -1) -> list[int]:
     """Greedy non-maximum suppression of boxes in order of score: indices of those kept, at most ``most``.
 
@@ -71,8 +73,7 @@ def overlaps_behind(i: int, columns: list[Boxes], areas: Boxes, border: float) -
     wide = np.minimum(right[i], right[i + 1 :]) - np.maximum(left[i], left[i + 1 :]) + one
     high = np.minimum(bottom[i], bottom[i + 1 :]) - np.maximum(top[i], top[i + 1 :]) + one
     shared = np.maximum(wide, 0) * np.maximum(high, 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(shared > 0, shared / (areas[i] + areas[i + 1 :] - shared), np.float32(0))
+    return np.where(shared > 0, shared / (areas[i] + areas[i + 1 :] - shared), np.float32(0))
 
 
 def descending(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
@@ -86,6 +87,7 @@ def corners(centers: Boxes) -> Boxes:
     return np.concatenate((centers[:, :2] - half, centers[:, :2] + half), 1)
 
 
+@np.errstate(all="ignore")
 def decode(codes: Boxes, priors: Boxes, variances: Boxes, kind: str, scaled: bool) -> Boxes:
     """Boxes from what a network says about prior boxes. ``scaled``: variances are in the codes already."""
     if not scaled:
@@ -96,10 +98,10 @@ def decode(codes: Boxes, priors: Boxes, variances: Boxes, kind: str, scaled: boo
     if kind == "CORNER_SIZE":
         return priors + codes * np.tile(size, (1, 2))
     center = (priors[:, :2] + priors[:, 2:]) / np.float32(2)
-    with np.errstate(over="ignore"):
-        return corners(np.concatenate((codes[:, :2] * size + center, np.exp(codes[:, 2:]) * size), 1))
+    return corners(np.concatenate((codes[:, :2] * size + center, np.exp(codes[:, 2:]) * size), 1))
 
 
+@np.errstate(all="ignore")
 def encode(boxes: Boxes, priors: Boxes, variances: Boxes, kind: str, scaled: bool) -> Boxes:
     """What a network should say about prior boxes: the inverse of `decode`."""
     size = priors[:, 2:] - priors[:, :2]
@@ -113,11 +115,11 @@ def encode(boxes: Boxes, priors: Boxes, variances: Boxes, kind: str, scaled: boo
     return codes if scaled else codes / variances
 
 
+@np.errstate(all="ignore")
 def offsets(boxes: Boxes, deltas: Boxes) -> Boxes:
     """Boxes in pixels, both corners part of them, moved and scaled as R-CNN's regression says."""
     size = boxes[:, 2:] - boxes[:, :2] + np.float32(1)
     center = boxes[:, :2] + np.float32(0.5) * size
     moved = deltas[:, :2] * size + center
-    with np.errstate(over="ignore"):
-        half = np.float32(0.5) * (np.exp(deltas[:, 2:]) * size)
+    half = np.float32(0.5) * (np.exp(deltas[:, 2:]) * size)
     return np.concatenate((moved - half, moved + half), 1)

@@ -44,6 +44,7 @@ def yolov3_detection_output(call: Call) -> torch.Tensor:
     return torch.from_numpy(np.concatenate(rows)[None, None]).to(call.x.device)
 
 
+@np.errstate(all="ignore")
 def boxes_of(
     call: Call, which: int, image: int, masks: tuple[int, ...], biases: Array
 ) -> tuple[npt.NDArray[np.int64], Array, Boxes]:

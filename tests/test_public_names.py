@@ -23,6 +23,7 @@ PUBLIC = [
     "NetError",
     "Note",
     "OptionError",
+    "Shrink",
     "Tensor",
     "TextError",
     "VerificationError",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from demitasse.net import Clustered, Dense, Layer, Levels, Net, Note, Tensor
     from demitasse.onnx.export import Exported, to_onnx
     from demitasse.runtime.opencv import to_opencv
+    from demitasse.transforms.shrink import Shrink
 
 __all__ = [
     "Clustered",
@@ -50,6 +51,7 @@ __all__ = [
     "NetError",
     "Note",
     "OptionError",
+    "Shrink",
     "Tensor",
     "TextError",
     "VerificationError",
@@ -75,6 +77,7 @@ _HOMES = {
     "demitasse.net": "Clustered Dense Layer Levels Net Note Tensor",
     "demitasse.onnx.export": "Exported to_onnx",
     "demitasse.runtime.opencv": "to_opencv",
+    "demitasse.transforms.shrink": "Shrink",
 }
 
 

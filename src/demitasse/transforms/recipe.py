@@ -23,6 +23,7 @@ from demitasse.errors import FileError, OptionError
 from demitasse.transforms.factorize import Factorize
 from demitasse.transforms.fold import Fold
 from demitasse.transforms.half import Half
+from demitasse.transforms.shrink import Shrink
 from demitasse.transforms.strip import Strip
 from demitasse.transforms.transform import Transform
 
@@ -32,6 +33,7 @@ TRANSFORMS: dict[str, type[Any]] = {
     "factorize": Factorize,
     "fold": Fold,
     "half": Half,
+    "shrink": Shrink,
     "strip": Strip,
 }
 """Transforms by the names that recipes and commands call them."""

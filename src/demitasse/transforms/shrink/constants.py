@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from demitasse.errors import NetError
 from demitasse.layers.convolution import SlidingWindow
 from demitasse.layers.pooling import Pooling
 from demitasse.layers.sizes import UNKNOWN, known
@@ -226,11 +225,12 @@ def moved(tied: Tied, inputs: Known) -> Known:
     first, units, out = inputs[0], tied.inputs[0], tied.outputs[0]
     if first is None or units is None or out is None:
         return [None if out is None else varying(len(out))]
-    return [first[places(tied, units, out)]]
+    where = places(tied, units, out)
+    return [varying(len(out)) if where is None else first[where]]
 
 
-def places(tied: Tied, units: Units, out: Units) -> npt.NDArray[np.int64]:
-    """For each position of the output, that of the input which stands there."""
+def places(tied: Tied, units: Units, out: Units) -> npt.NDArray[np.int64] | None:
+    """For each position of the output, that of the input which stands there; ``None`` if that cannot be told."""
     numbers = np.arange(len(units))
     match tied.layer.type:
         case "ShuffleChannel":
@@ -244,9 +244,7 @@ def places(tied: Tied, units: Units, out: Units) -> npt.NDArray[np.int64]:
             return numbers if len(levels) == 1 else np.concatenate([np.repeat(numbers, 4**n) for n in levels])
     shape = tied.shapes[0]
     found = None if shape is None else carried(Units(units.axis, numbers), tied.placed.inputs[0], shape)
-    if found is None:
-        raise NetError(f"{tied.layer}: its channels cannot be followed")
-    return found.ids
+    return found.ids if found is not None and found.axis == out.axis else None
 
 
 def zeros_moved(tied: Tied, inputs: Known) -> Known:

@@ -117,6 +117,8 @@ class Numbering:
     def moved(self, tied: Tied, units: Units, out: Units, first: Classes) -> Sequence[Classes]:
         """Elements of a channel are told apart: the first of one is the first of its double."""
         where = places(tied, units, out)
+        if where is None:
+            return []
         if len(where) == len(first):
             return [first[where]]
         order = np.argsort(where, kind="stable")

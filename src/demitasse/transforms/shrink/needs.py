@@ -278,7 +278,10 @@ def moved_back(tied: Tied, units: Units, out: Mask) -> Mask:
     together = gathered_width(tied, len(units), len(made))
     if together:
         return np.repeat(out, together)
-    mask[places(tied, units, made)[out]] = True
+    where = places(tied, units, made)
+    if where is None:
+        return ~mask
+    mask[where[out]] = True
     return mask
 
 

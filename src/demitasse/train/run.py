@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ from demitasse.errors import FileError, OptionError
 from demitasse.layers import build
 from demitasse.net import Dense, Layer, Net
 from demitasse.train.settings import Settings
-from demitasse.train.shaping import Shaping
+from demitasse.train.shaping import Shaping, State
 from demitasse.train.snapshots import is_hdf5, read_state, read_weights_hdf5, write_state, write_weights_hdf5
 from demitasse.train.solver import Solver
 from demitasse.train.sources import Feed
@@ -159,6 +160,10 @@ class Run:
         else:
             with replacing(model) as file:
                 write_caffemodel(net, file)
+        kept = self.solver.shaping_state()
+        if kept:
+            with replacing(shaping_path(state)) as file:
+                np.savez_compressed(file, **dict(kept))  # type: ignore[arg-type]
         write_state(state, self.solver.state(str(model)))
         self.report({"event": "snapshot", "iteration": self.solver.iteration, "files": [str(model), str(state)]})
 
@@ -171,6 +176,7 @@ class Run:
         if not state.learned_net or not model.exists():
             raise FileError(f"{path}: its weights {named.name or '(none named)'} are not there")
         self.solver.restore(state, weights_of(model))
+        self.solver.restore_shaping(shaping_of(path))
         self.saved = self.solver.iteration
 
     @contextmanager
@@ -195,6 +201,23 @@ class Run:
 
 LISTED = 1000
 """Values of an output that are told at most: losses and accuracies are, maps of features are not."""
+
+
+def shaping_path(state: Path) -> Path:
+    """Where what shapes the weights (masks, steps) is kept, beside a solverstate."""
+    return state.with_name(state.name.partition(".solverstate")[0] + ".shaping.npz")
+
+
+def shaping_of(state: Path) -> State:
+    """What lies beside a solverstate; nothing if nothing does. FileError if it cannot be read."""
+    path = shaping_path(state)
+    if not path.exists():
+        return {}
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            return dict(found)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise FileError(f"{path}: cannot be read: {error}") from None
 
 
 def weights_of(path: Path) -> Net:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from demitasse.errors import NetError, WeightsError
+from demitasse.errors import NetError, OptionError, WeightsError
 from demitasse.layers import Shape, build
 from demitasse.message import Message
 from demitasse.net import Net
@@ -25,7 +25,7 @@ from demitasse.runtime.operation import Operation
 from demitasse.train.lasso import from_fork
 from demitasse.train.schedule import LearningRate
 from demitasse.train.settings import Settings
-from demitasse.train.shaping import Shaping
+from demitasse.train.shaping import Shaping, State
 from demitasse.train.snapshots import SolverState
 from demitasse.train.start import started, taken_over
 from demitasse.train.updates import Parameter, Updater, history_sets
@@ -146,6 +146,20 @@ class Solver:
         """What a snapshot holds beside the weights, which it names."""
         history = tuple(values.detach().cpu().numpy().copy() for values in self.updater.history)
         return SolverState(self.iteration, learned_net, history, self.rate.step)
+
+    def shaping_state(self) -> State:
+        """What shapings need to continue, beside weights and history; each under its own number."""
+        return {f"{i}/{k}": v for i, shaping in enumerate(self.shapings) for k, v in shaping.state().items()}
+
+    def restore_shaping(self, state: State) -> None:
+        """Continue with what `shaping_state` gave. OptionError if that was of other shapings."""
+        for i, shaping in enumerate(self.shapings):
+            prefix = f"{i}/"
+            mine = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
+            try:
+                shaping.restore(mine)
+            except (KeyError, ValueError, RuntimeError):
+                raise OptionError("the snapshot was made with other masks or steps: continue with the same") from None
 
     def restore(self, state: SolverState, weights: Net | None = None) -> None:
         """Continue from a snapshot. WeightsError if its history or weights are those of another network."""

@@ -26,8 +26,8 @@ NO_CPU_CODE = "Not Implemented Yet"
 
 
 LOST_GRADIENTS = ("HingeLoss", "Parameter")
-"""Types whose recorded gradients are zeros: a recording cleared gradients between the passes, where HingeLoss leaves its
-margins, and which a Parameter shares with its output. In a net that trains nothing clears them there."""
+"""Types whose recorded gradients are zeros: the recording cleared gradients between the passes, where HingeLoss leaves
+its margins, and which a Parameter shares with its output. In a net that trains nothing clears them there."""
 
 
 @dataclass(frozen=True)

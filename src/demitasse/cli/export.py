@@ -31,7 +31,7 @@ TOLERANCE = 1e-4
 """Relative error of an output: what another order of additions explains."""
 
 ROUNDED_TOLERANCE = 0.02
-"""The same for arithmetic in float16, whose numbers have 11 bits, and for weights that are rounded to a uniform grid."""
+"""The same for arithmetic in float16, whose numbers have 11 bits, and for weights rounded to a uniform grid."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -165,7 +165,7 @@ class Request:
         return ROUNDED_TOLERANCE if self.half or self.uniform else TOLERANCE
 
     def judge(self, found: Comparison) -> None:
-        """VerificationError for an output beyond tolerance, one that is not there, or (if nothing is rounded) other boxes."""
+        """VerificationError for an output beyond tolerance or not there; for other boxes, if nothing is rounded."""
         details = {"command": "export", "tolerance": self.tolerance, "comparison": found.as_dict()}
         if found.missing:
             raise VerificationError(f"the model has no output for {', '.join(found.missing)}", details)

@@ -5,19 +5,31 @@
 #include <cstdint>
 
 #include "levels_context.hpp"
+#include "levels_side.hpp"
 #include "levels_statistics.hpp"
 
 namespace demitasse {
 
 // What the decoder looks up, by context (the last one is that of rows that are all zero).
 struct LaneTables {
-    std::vector<std::int16_t> below;    // [context][16]: start of each symbol less one
-    std::vector<std::uint32_t> packed;  // [context][16]: start, and frequency in the upper half
+    struct Symbol {
+        std::uint16_t start, frequency;
+        std::uint32_t symbol;
+    };
+    std::vector<std::int16_t> below;  // [context][16]: start of each symbol less one
+    std::vector<Symbol> entries;      // [context][16]
+};
+
+// A combination's weights, two and two in 32 bits.
+struct PackedWeights {
+    explicit PackedWeights(const Combination &from);
+    std::int32_t near_weights, far_weights, near_lean, far_lean;
 };
 
 struct BandDecoder {
     // The band.
     BandWalk *walk;
+    std::vector<PackedWeights> place_weights;  // by kernel position
     std::uint8_t scale[lanes];
     bool trellis;
     std::int32_t trellis_state[lanes];
@@ -28,10 +40,13 @@ struct BandDecoder {
     const std::uint8_t *next, *end;
 
     // Escaped levels come from elsewhere, in coding order.
-    std::int32_t (*escape)(void *source, int bits);
-    void *escape_source;
+    EscapeModel *escapes;
+    BinaryDecoder *coder;
 
-    // Weights, besides levels, if wanted: columns x lanes.
+    // Where the next column's go, levels and weights if they are wanted. The walk and the sum of magnitudes have levels
+    // up to magnitude_cap.
+    std::int32_t *sums;
+    std::int32_t *levels;
     float *weights;
     float step[lanes];
     float shifts[8];  // of magnitudes 0..4 and beyond
@@ -39,11 +54,11 @@ struct BandDecoder {
 
 constexpr std::uint32_t lane_low = 1u << 16;  // a lane's state lies in [2^16, 2^32)
 
-// Decodes columns from first on; returns the first one not decoded. The plain path goes to the end or throws; the
-// others stop where fewer than 32 bytes of input are left.
-std::size_t decode_band_plain(BandDecoder &band, std::size_t first);
+// Decodes columns from first to last (not included); returns the first one not decoded. The plain path goes to the last
+// or throws; the others stop where fewer than 32 bytes of input are left.
+std::size_t decode_band_plain(BandDecoder &band, std::size_t first, std::size_t last);
 
-using DecodeBand = std::size_t (*)(BandDecoder &, std::size_t);
+using DecodeBand = std::size_t (*)(BandDecoder &, std::size_t first, std::size_t last);
 
 // The vector paths that this machine can run, fastest first; the plain one is last.
 struct BandPath {

@@ -49,6 +49,7 @@ BandWalk::BandWalk(const Layout &layout, const Combinations &combinations)
     levels_.assign((margin_ + columns_) * lanes, 0);
     mean_.assign(columns_, mean_one);
     factors_.assign(columns_, 0);
+    ratios_.assign(channels_, 0);
     parts_[0].assign(columns_, 0);
     parts_[1].assign(columns_, 0);
 }
@@ -64,27 +65,42 @@ void BandWalk::begin(const std::uint8_t *scales) {
             scale_sum_ += up >= 0 ? mantissa_[lane] << up : std::max(mantissa_[lane] >> -up, 1);
         }
     }
-    std::vector<std::int64_t> position_mean(kernel_, 0);
+    if (seen_ == 0) seen_ = scale_sum_ / 2;
+    rate_ = scale_sum_ ? (scale_sum_ << 16) / (seen_ + scale_sum_) : 0;
+    gain_ = scale_sum_ ? (rate_ << 26) / scale_sum_ : 0;
+    find_factors();
+}
+
+// Products and quotients of integers are taken in double precision, which does several at a time and is exact up to
+// 2^53: 2^40 is the largest here.
+void BandWalk::find_factors() {
+    std::vector<std::int64_t> position_sum(kernel_, 0);
     std::int64_t total = 0;
-    for (std::size_t i = 0, c = 0; i < channels_; ++i) {
-        for (std::size_t k = 0; k < kernel_; ++k, ++c) position_mean[k] += mean_[c];
+    for (std::size_t k = 0; k < kernel_; ++k) {
+        for (std::size_t i = 0; i < channels_; ++i) position_sum[k] += mean_[i * kernel_ + k];
+        total += position_sum[k];
     }
-    for (std::int64_t &sum : position_mean) total += sum;
-    const std::int64_t overall = total / std::int64_t(columns_) + 1;
-    for (std::int64_t &sum : position_mean) sum /= std::int64_t(channels_);
-    for (std::size_t i = 0, c = 0; i < channels_; ++i) {
-        std::int64_t channel_mean = 0;
-        for (std::size_t k = 0; k < kernel_; ++k) channel_mean += mean_[c + k];
-        channel_mean = channel_mean / std::int64_t(kernel_);
-        const std::int64_t ratio = std::min<std::int64_t>((channel_mean << 12) / overall, 1 << 20);
-        for (std::size_t k = 0; k < kernel_; ++k, ++c) {
-            const std::int64_t column = std::min<std::int64_t>(mean_[c] >> 4, factor_limit);
-            const std::int64_t product = std::min<std::int64_t>((position_mean[k] * ratio) >> 16, factor_limit);
-            const std::int32_t *weight = combinations_[k].column;
-            const std::int64_t sum = weight[0] * column + weight[1] * product + std::int64_t(weight[2]) * 1024;
-            factors_[c] = std::int32_t(std::min<std::int64_t>(sum >> 12, factor_limit));
-            parts_[0][c] = std::int32_t(column);
-            parts_[1][c] = std::int32_t(product);
+    const double overall = double(total / std::int64_t(columns_) + 1);
+    if (kernel_ == 1) ratios_ = mean_;
+    for (std::size_t i = 0; i < channels_ && kernel_ > 1; ++i) {
+        std::int64_t sum = 0;
+        for (std::size_t k = 0; k < kernel_; ++k) sum += mean_[i * kernel_ + k];
+        ratios_[i] = std::int32_t(sum / std::int64_t(kernel_));
+    }
+    for (std::size_t i = 0; i < channels_; ++i)
+        ratios_[i] = std::int32_t(std::min(double(ratios_[i]) * 4096 / overall, double(1 << 20)));
+    for (std::size_t k = 0; k < kernel_; ++k) {
+        const double position_mean = double(position_sum[k] / std::int64_t(channels_)) / 65536;
+        const std::int32_t *weight = combinations_[k].column;
+        const std::int32_t of_column = weight[0], of_product = weight[1], of_one = weight[2] * 1024;
+        const std::int32_t *mean = &mean_[k], *ratio = ratios_.data();
+        std::int32_t *factor = &factors_[k], *columns = &parts_[0][k], *products = &parts_[1][k];
+        for (std::size_t i = 0; i < channels_; ++i) {
+            const std::int32_t column = std::min(mean[i * kernel_] >> 4, factor_limit);
+            const std::int32_t product = std::int32_t(std::min(position_mean * ratio[i], double(factor_limit)));
+            columns[i * kernel_] = column;
+            products[i * kernel_] = product;
+            factor[i * kernel_] = std::min((of_column * column + of_product * product + of_one) >> 12, factor_limit);
         }
     }
 }
@@ -113,19 +129,24 @@ void BandWalk::contexts(std::size_t column, BandContexts &out) const {
     }
 }
 
-void BandWalk::end() {
-    if (scale_sum_ == 0) return;
-    if (seen_ == 0) seen_ = scale_sum_ / 2;
-    const std::int64_t rate = (scale_sum_ << 16) / (seen_ + scale_sum_);
-    const std::int64_t gain = (rate << 26) / scale_sum_;
-    for (std::size_t c = 0; c < columns_; ++c) {
-        const std::int32_t *at = levels(c);
-        std::int64_t sum = 0;
-        for (int lane = 0; lane < lanes; ++lane) sum += std::min(std::abs(at[lane]), magnitude_cap);
-        const std::int64_t next = mean_[c] + ((sum * gain) >> 16) - ((mean_[c] * rate) >> 16);
-        mean_[c] = std::int32_t(std::clamp<std::int64_t>(next, 0, 64 * mean_one));
+void BandWalk::learn(std::size_t first, const std::int32_t *sums, std::size_t count) {
+    std::int32_t *mean = &mean_[first];
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::int64_t next = mean[i] + ((sums[i] * gain_) >> 16) - ((mean[i] * rate_) >> 16);
+        mean[i] = std::int32_t(std::min<std::int64_t>(next, 64 * mean_one));
     }
-    seen_ = std::min(seen_ + scale_sum_, 31 * std::max(scale_sum_, seen_ / 31));
+}
+
+void BandWalk::learn() {
+    for (std::size_t c = 0; c < columns_; ++c) {
+        std::int32_t sum = 0;
+        for (int lane = 0; lane < lanes; ++lane) sum += std::min(std::abs(levels(c)[lane]), magnitude_cap);
+        learn(c, &sum, 1);
+    }
+}
+
+void BandWalk::end() {
+    if (scale_sum_) seen_ = std::min(seen_ + scale_sum_, 31 * std::max(scale_sum_, seen_ / 31));
 }
 
 namespace {
@@ -191,6 +212,7 @@ std::vector<Sample> draw_samples(const std::int32_t *levels, const Layout &layou
             }
         }
         next -= columns;
+        walk.learn();
         walk.end();
     }
     return out;

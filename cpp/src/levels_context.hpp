@@ -46,7 +46,8 @@ struct BandContexts {
 
 int row_scale(const std::int32_t *levels, std::size_t columns);
 
-// Walks a tensor band by band. Within a band: for each column contexts(), then set() with the levels found there.
+// Walks a tensor band by band. Within a band: for each column contexts(), then into levels() what was found there (up to
+// magnitude_cap is enough). Before its end, every column is to be learnt from once.
 class BandWalk {
   public:
     BandWalk(const Layout &layout, const Combinations &combinations);
@@ -54,6 +55,8 @@ class BandWalk {
     void begin(const std::uint8_t *scales);  // lanes of them; 0 for absent rows
     void contexts(std::size_t column, BandContexts &out) const;
     std::int32_t *levels(std::size_t column) { return &levels_[(margin_ + column) * lanes]; }
+    void learn(std::size_t first, const std::int32_t *sums, std::size_t count);  // sums of the columns' magnitudes
+    void learn();                                                                // of all columns, from levels()
     void end();
 
     // Distances to the neighbours of the weights at a kernel position, in columns.
@@ -70,6 +73,8 @@ class BandWalk {
     std::size_t kernel() const { return kernel_; }
 
   private:
+    void find_factors();
+
     std::size_t columns_, kernel_, channels_, margin_;
     Combinations combinations_;          // by kernel position
     std::vector<Distances> distances_;
@@ -77,8 +82,9 @@ class BandWalk {
     std::vector<std::int32_t> mean_;     // of each column, relative to the row scale, 1/16384
     std::vector<std::int32_t> factors_;  // combination of the column statistics, 1/1024
     std::vector<std::int32_t> parts_[2]; // column mean, channel x position mean, 1/1024
+    std::vector<std::int32_t> ratios_;   // of each channel's mean to all channels', 1/4096
     std::int32_t mantissa_[lanes], shift_[lanes];
-    std::int64_t scale_sum_ = 0, seen_ = 0;
+    std::int64_t scale_sum_ = 0, seen_ = 0, rate_ = 0, gain_ = 0;
 };
 
 // Least squares; one for all positions of a small tensor.

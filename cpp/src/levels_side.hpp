@@ -69,7 +69,7 @@ struct EscapeModel {
 
     template <class Coder>
     std::int32_t code(Coder &coder, std::int32_t folded, int bits) {
-        const bool negative = sign.code(coder, folded < 0);
+        const bool negative = sign.code_surprise(coder, folded < 0);
         const std::uint32_t base = std::uint32_t(table_reach) << bits;
         const std::uint32_t magnitude = base + beyond.code(coder, std::uint32_t(std::abs(folded)) - base);
         if (magnitude > std::uint32_t(level_limit)) throw LevelsError("a level is beyond all limits: the stream is damaged");
@@ -114,6 +114,7 @@ void visit(const std::int32_t *levels, const Layout &layout, const Side &side, A
             }
             for (int lane = rows; lane < lanes; ++lane) walk.levels(c)[lane] = 0;
         }
+        walk.learn();
         walk.end();
     }
 }

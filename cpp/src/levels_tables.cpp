@@ -75,7 +75,7 @@ struct LaneEncoder {
 LaneTables make_lane_tables(const TreeTables &tables) {
     LaneTables out;
     out.below.resize(std::size_t(table_contexts + 1) * table_symbols);
-    out.packed.resize(std::size_t(table_contexts + 1) * table_symbols);
+    out.entries.resize(std::size_t(table_contexts + 1) * table_symbols);
     for (int context = 0; context <= table_contexts; ++context) {
         StartTable starts;
         if (context == zero_context) {
@@ -88,7 +88,7 @@ LaneTables make_lane_tables(const TreeTables &tables) {
             const std::size_t at = std::size_t(context) * table_symbols + std::size_t(symbol);
             const std::int32_t start = starts[std::size_t(symbol)];
             out.below[at] = std::int16_t(start - 1);
-            out.packed[at] = std::uint32_t(start) | std::uint32_t(starts[std::size_t(symbol) + 1] - start) << 16;
+            out.entries[at] = {std::uint16_t(start), std::uint16_t(starts[std::size_t(symbol) + 1] - start), std::uint32_t(symbol)};
         }
     }
     return out;
@@ -106,40 +106,31 @@ class LaneDecoder {
         band_.next = next;
         band_.end = end;
         band_.tables = &tables;
-        band_.escape = [](void *self, int bits) {
-            LaneDecoder &decoder = *static_cast<LaneDecoder *>(self);
-            return decoder.escapes_.code(decoder.coder_, 0, bits);
-        };
-        band_.escape_source = this;
+        band_.escapes = &escapes_;
+        band_.coder = &coder;
     }
     LaneDecoder(const LaneDecoder &) = delete;
     LaneDecoder &operator=(const LaneDecoder &) = delete;
 
     void run(const Layout &layout, const Side &side, const TableOutput &output) {
         BandWalk walk(layout, side.combinations);
-        const std::size_t columns = layout.columns(), bands = (layout.rows + lanes - 1) / lanes;
-        std::vector<float> weights(output.weights ? columns * lanes : 0);
         band_.walk = &walk;
+        band_.place_weights.clear();
+        for (std::size_t k = 0; k < layout.kernel(); ++k) band_.place_weights.emplace_back(walk.combination(k));
         band_.trellis = layout.trellis;
-        band_.weights = output.weights ? weights.data() : nullptr;
         std::fill(std::begin(band_.shifts), std::end(band_.shifts), 0.0f);
         if (output.weights) std::copy_n(output.how.shifts, 3, band_.shifts + 1);
-        for (std::size_t band = 0; band < bands; ++band) {
-            const int rows = int(std::min<std::size_t>(lanes, layout.rows - band * lanes));
+        for (std::size_t row = 0; row < layout.rows; row += lanes) {
+            const int rows = int(std::min<std::size_t>(lanes, layout.rows - row));
             std::fill(std::begin(band_.scale), std::end(band_.scale), std::uint8_t(0));
             std::fill(std::begin(band_.step), std::end(band_.step), 0.0f);
             std::fill(std::begin(band_.trellis_state), std::end(band_.trellis_state), 0);
-            std::copy_n(&side.scales[band * lanes], rows, band_.scale);
+            std::copy_n(&side.scales[row], rows, band_.scale);
             for (int lane = 0; lane < rows && output.weights; ++lane)
-                band_.step[lane] = output.how.steps[output.how.step_per_row ? band * lanes + std::size_t(lane) : 0];
+                band_.step[lane] = output.how.steps[output.how.step_per_row ? row + std::size_t(lane) : 0];
             walk.begin(band_.scale);
-            std::size_t column = output.path(band_, 0);
-            if (column < columns) column = decode_band_plain(band_, column);
-            if (coder_.overrun()) throw LevelsError("the stream ends before its levels do");
+            run_band(row, rows, output);
             walk.end();
-            const std::size_t start = band * lanes * columns;
-            if (output.levels) untangle(walk.levels(0), columns, rows, output.levels + start);
-            if (output.weights) untangle(weights.data(), columns, rows, output.weights + start);
         }
     }
 
@@ -150,15 +141,33 @@ class LaneDecoder {
     }
 
   private:
-    template <class T>
-    static void untangle(const T *band, std::size_t columns, int rows, T *out) {
-        constexpr std::size_t tile = 64;
+    // A tile at a time, so that what is untangled is still in the cache.
+    void run_band(std::size_t row, int rows, const TableOutput &output) {
+        constexpr std::size_t tile = 128;
+        std::int32_t levels[tile * lanes];
+        float weights[tile * lanes];
+        std::int32_t sums[tile];
+        const std::size_t columns = band_.walk->columns();
         for (std::size_t first = 0; first < columns; first += tile) {
             const std::size_t last = std::min(first + tile, columns);
-            for (int lane = 0; lane < rows; ++lane) {
-                T *row = out + std::size_t(lane) * columns;
-                for (std::size_t c = first; c < last; ++c) row[c] = band[c * lanes + std::size_t(lane)];
-            }
+            band_.levels = output.levels ? levels : nullptr;
+            band_.weights = output.weights ? weights : nullptr;
+            band_.sums = sums;
+            const std::size_t column = output.path(band_, first, last);
+            if (column < last) decode_band_plain(band_, column, last);
+            if (coder_.overrun()) throw LevelsError("the stream ends before its levels do");
+            band_.walk->learn(first, sums, last - first);
+            const std::size_t start = row * columns + first;
+            if (output.levels) untangle(levels, last - first, rows, output.levels + start, columns);
+            if (output.weights) untangle(weights, last - first, rows, output.weights + start, columns);
+        }
+    }
+
+    template <class T>
+    static void untangle(const T *tile, std::size_t count, int rows, T *out, std::size_t stride) {
+        for (int lane = 0; lane < rows; ++lane) {
+            T *row = out + std::size_t(lane) * stride;
+            for (std::size_t c = 0; c < count; ++c) row[c] = tile[c * lanes + std::size_t(lane)];
         }
     }
 

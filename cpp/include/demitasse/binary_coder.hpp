@@ -1,6 +1,7 @@
 // Binary arithmetic coder with 16-bit probabilities: a 64-bit range that gives away 32 bits at a time.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -31,6 +32,9 @@ class BinaryEncoder {
         }
         return bit;
     }
+
+    // As code(), for a bit that nobody can guess.
+    bool code_surprise(std::uint32_t p, bool bit) { return code(p, bit); }
 
     // Ends the stream with as few bytes as tell its last interval apart; the decoder reads zeros beyond.
     void finish() {
@@ -77,18 +81,36 @@ class BinaryDecoder {
             value_ -= bound;
             range_ -= bound;
         }
-        if (range_ < (std::uint64_t(1) << 32)) {
-            value_ = value_ << 32 | word();
-            range_ <<= 32;
-        }
+        renew();
         return bit;
+    }
+
+    // As code(), without a branch on the bit, which would be mispredicted half of the time.
+    bool code_surprise(std::uint32_t p, bool = false) {
+        const std::uint64_t bound = (range_ >> 16) * p;
+        const std::uint64_t zero = -std::uint64_t(value_ >= bound);
+        value_ -= bound & zero;
+        range_ = bound ^ ((bound ^ (range_ - bound)) & zero);
+        renew();
+        return !zero;
     }
 
     // Zeros may be missing at the end of a stream, but no more than the encoder can have left out.
     bool overrun() const { return missing_ > 8; }
 
   private:
+    void renew() {
+        if (range_ < (std::uint64_t(1) << 32)) {
+            value_ = value_ << 32 | word();
+            range_ <<= 32;
+        }
+    }
+
     std::uint32_t word() {
+        if (end_ - next_ >= 4) {
+            next_ += 4;
+            return std::uint32_t(next_[-4]) << 24 | std::uint32_t(next_[-3]) << 16 | std::uint32_t(next_[-2]) << 8 | next_[-1];
+        }
         std::uint32_t out = 0;
         for (int i = 0; i < 4; ++i) {
             out <<= 8;
@@ -125,6 +147,14 @@ class AdaptiveBit {
         return bit;
     }
 
+    // As code(), for a bit that nobody can guess.
+    template <class Coder>
+    bool code_surprise(Coder &coder, bool bit, int limit = 255) {
+        bit = coder.code_surprise(std::uint32_t(std::min(std::max(p(), 32), 65504)), bit);
+        update(bit, limit);
+        return bit;
+    }
+
     static std::int32_t rate(int count) { return rates.value[count]; }
 
   private:
@@ -154,7 +184,7 @@ class AdaptiveGamma {
         std::uint32_t out = 1;
         for (int i = exponent - 1; i >= 0; --i) {
             const bool bit = (plus >> i) & 1;
-            out = out << 1 | std::uint32_t(i == exponent - 1 ? mantissa_[exponent].code(coder, bit) : coder.code(32768, bit));
+            out = out << 1 | std::uint32_t(i == exponent - 1 ? mantissa_[exponent].code_surprise(coder, bit) : coder.code_surprise(32768, bit));
         }
         return out - 1;
     }

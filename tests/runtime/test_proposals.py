@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from demitasse.errors import NetError  # noqa: E402
-from demitasse.runtime.proposals import anchors  # noqa: E402
+from demitasse.layers.anchors import anchors  # noqa: E402
 from runtime.one_layer import run  # noqa: E402
 
 RS = np.random.RandomState(8)

@@ -9,13 +9,13 @@ import numpy.typing as npt
 import torch
 
 from demitasse.layers.detection import PriorBox
+from demitasse.layers.priors import prior_boxes as constant_boxes
 from demitasse.message import Message
 from demitasse.runtime.boxes import CODES, Boxes, decode, descending, suppress
 from demitasse.runtime.operation import Call
 
 __all__ = ["code_type", "detection_output", "prior_box", "prior_boxes"]
 
-FOREIGN_PRIORS = ("faceboxes", "box_width", "box_height", "tf", "yx_order", "keras")
 FOREIGN_OUTPUTS = ("ratio_permute", "no_permute")
 """Fields of Synopsys' fork, which computes something else."""
 
@@ -23,78 +23,8 @@ Array = npt.NDArray[np.float32]
 
 
 def prior_box(call: Call) -> torch.Tensor:
-    """PriorBox: for every cell of the map and every size and aspect ratio a box in fractions of the picture, and the
-    variances of its four numbers.
-
-    As in the official SSD branch, sizes are cut to whole pixels, and ``clip`` is off unless the file asks for it.
-    """
-    for field in FOREIGN_PRIORS:
-        if call.param.scalars(field) not in ((), ("false",)):
-            call.placed.refuse(f"{field} is of Synopsys' fork, and is not computed here")
-    picture = picture_size(call)
-    sizes = box_sizes(call)
-    steps = cell_steps(call, picture)
-    offset = np.float32(call.param.number("offset", 0.5))
-    height, width = call.placed.legacy(0)[2:]
-    x = ((np.arange(width, dtype=np.float32) + offset) * steps[0]).astype(np.float64)
-    y = ((np.arange(height, dtype=np.float32) + offset) * steps[1]).astype(np.float64)
-    boxes = np.empty((height, width, len(sizes), 4), np.float32)
-    half = sizes.astype(np.float64) / 2
-    for axis, center, size in ((0, x[None, :, None], picture[0]), (1, y[:, None, None], picture[1])):
-        boxes[..., axis] = (center - half[:, axis]) / size
-        boxes[..., axis + 2] = (center + half[:, axis]) / size
-    if call.param.flag("clip"):
-        boxes = boxes.clip(0, 1)
-    both = np.stack((boxes.reshape(-1), np.tile(variances(call), height * width * len(sizes))))
-    return torch.from_numpy(both[None]).to(call.x.device)
-
-
-def picture_size(call: Call) -> tuple[int, int]:
-    """Width and height that boxes are fractions of: given, or those of the second input."""
-    size = call.param.integer("img_size")
-    height, width = call.param.integer("img_h", size), call.param.integer("img_w", size)
-    if height and width:
-        return width, height
-    return call.placed.legacy(1)[3], call.placed.legacy(1)[2]
-
-
-def cell_steps(call: Call, picture: tuple[int, int]) -> tuple[np.float32, np.float32]:
-    """Pixels from cell to cell, across and down: given, or so that the cells fill the picture."""
-    step = call.param.number("step")
-    across, down = call.param.number("step_w", step), call.param.number("step_h", step)
-    if min(across, down) < 0:
-        call.placed.refuse("step is below 0")
-    height, width = call.placed.legacy(0)[2:]
-    if across and down:
-        return np.float32(across), np.float32(down)
-    return np.float32(picture[0]) / np.float32(width), np.float32(picture[1]) / np.float32(height)
-
-
-def box_sizes(call: Call) -> Array:
-    """Width and height in pixels of each of a cell's boxes, in Caffe's order: for each ``min_size`` its square, the
-    square between it and its ``max_size``, then the other aspect ratios."""
-    placed = call.of(PriorBox)
-    placed.priors()
-    largest = [int(size) for size in call.param.numbers("max_size")]
-    sizes: list[tuple[np.float32, np.float32]] = []
-    for i, number in enumerate(call.param.numbers("min_size")):
-        smallest = int(number)
-        sizes.append((np.float32(smallest),) * 2)
-        if largest:
-            sizes.append((np.float32(np.sqrt(smallest * largest[i])),) * 2)
-        for ratio in placed.ratios():
-            if abs(ratio - 1) >= 1e-6:
-                root = np.sqrt(np.float32(ratio))
-                sizes.append((np.float32(smallest) * root, np.float32(smallest) / root))
-    return np.array(sizes, np.float32)
-
-
-def variances(call: Call) -> Array:
-    """Four numbers that go with every box. NetError unless none, one or four are given, all above 0."""
-    given = call.param.numbers("variance") or (0.1,)
-    if len(given) not in (1, 4) or min(given) <= 0:
-        call.placed.refuse(f"has variance {', '.join(f'{v:g}' for v in given)}; it needs one or four, above 0")
-    return np.array(given * (4 // len(given)), np.float32)
+    """PriorBox: a constant, which depends on shapes alone."""
+    return torch.from_numpy(constant_boxes(call.of(PriorBox))).to(call.x.device)
 
 
 def prior_boxes(call: Call, which: int) -> tuple[Boxes, Boxes]:

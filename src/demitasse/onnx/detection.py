@@ -11,7 +11,7 @@ from demitasse.layers.detection import PriorBox
 from demitasse.layers.priors import prior_boxes
 from demitasse.onnx.call import Call, Result
 
-__all__ = ["detection_output", "prior_box"]
+__all__ = ["detection_output", "nothing", "prior_box"]
 
 LOWEST = float(np.finfo(np.float32).min)
 

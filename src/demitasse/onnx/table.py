@@ -17,6 +17,7 @@ from demitasse.onnx import (
     regions,
     resize,
     sources,
+    yolo,
 )
 from demitasse.onnx.call import Export
 
@@ -96,6 +97,7 @@ TABLE: dict[str, Export] = {
     "ShuffleChannel": rearrange.shuffle_channel,
     # YOLO
     "Reorg": rearrange.reorg,
+    "Yolov3DetectionOutput": yolo.yolov3_detection_output,
     # Super-resolution and others
     "BilinearInterpolate": resize.bilinear,
     "CConvolution": convolution.convolution,

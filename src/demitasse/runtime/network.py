@@ -21,13 +21,13 @@ from demitasse.layers.shapes import checked_parameters, place, resolve
 from demitasse.layers.sizes import MaybeShape, Shape
 from demitasse.layers.table import layer_type
 from demitasse.message import as_flag
-from demitasse.net import Dense, Layer, Net, Tensor
+from demitasse.net import Layer
 from demitasse.runtime.fused import relu_over, scaled_batch_norm
 from demitasse.runtime.in_place import Memory, overwritten, with_memory
 from demitasse.runtime.operation import Call, Operation
 from demitasse.runtime.schedule import Step, aliases, schedule
 from demitasse.runtime.table import operation
-from demitasse.runtime.weights import Place, as_tensor, frozen, owned, parameter, same_weights
+from demitasse.runtime.weights import Weights, as_tensor, serves
 
 if TYPE_CHECKING:
     from demitasse.runtime.operation import Result
@@ -36,9 +36,6 @@ __all__ = ["ALL", "Network"]
 
 ALL = "*"
 """Wanted: every blob."""
-
-CHANGING = ("BN", "BatchNorm", "MarginInnerProduct")
-"""Types that change their weights in a forward pass, if only with some options."""
 
 Inputs = Mapping[str, torch.Tensor | npt.NDArray[Any]]
 
@@ -72,7 +69,7 @@ class Pass:
     left: dict[int, Call] = field(default_factory=dict)
 
 
-class Network(torch.nn.Module):
+class Network(Weights):
     """A built network as a torch module.
 
     ``plugins``: operations by layer type, for types that are not known, or in place of ours. ``seed``: of all that is
@@ -90,17 +87,11 @@ class Network(torch.nn.Module):
         seed: int = 0,
         writable: bool | None = None,
     ) -> None:
-        super().__init__()
-        self.graph = graph
-        self._device = available(device)
+        super().__init__(graph, available(device), graph.phase == "TRAIN" if writable is None else writable)
         self._plugins = dict(plugins or {})
-        self._writable = graph.phase == "TRAIN" if writable is None else writable
         self._generator = torch.Generator(self._device).manual_seed(seed)
-        self._owners, self._values = owned(graph.layers)
-        self._positions = {layer.name: i for i, layer in reversed(list(enumerate(graph.layers)))}
         self._aliases = aliases(graph.layers)
         self._overwritten = overwritten(graph.layers)
-        self._frozen = frozen(graph.layers, self._owners)
         self._placed: dict[tuple[int, tuple[Shape, ...]], Placed] = {}
         self._schedules: dict[tuple[tuple[str, ...] | None, frozenset[str]], tuple[Step, ...]] = {}
         self._operations: dict[int, Operation] = {}
@@ -144,21 +135,6 @@ class Network(torch.nn.Module):
         terms = [outputs[name].sum() * weight for name, weight in self.graph.loss_weights.items() if name in outputs]
         return torch.stack(terms).sum() if terms else torch.zeros((), device=self._device)
 
-    def weight(self, layer: str, index: int) -> torch.nn.Parameter:
-        """A layer's blob of weights; the owner's, if it is shared. NetError if there is none."""
-        if layer not in self._positions:
-            raise NetError(f'no layer "{layer}" in network "{self.graph.net.name}"')
-        return self._weight((self._positions[layer], index))
-
-    def tensors(self, *, copy: bool = True) -> Net:
-        """The network with its weights as they are now; without ``copy``, on a CPU, they change when these change."""
-        layers = []
-        for i, layer in enumerate(self.graph.layers):
-            tensors = [self._current((i, k), tensor, copy) for k, tensor in enumerate(layer.tensors)]
-            same = all(new is old for new, old in zip(tensors, layer.tensors, strict=True))
-            layers.append(layer if same else layer.with_tensors(tensors))
-        return self.graph.net.with_layers(layers)
-
     def reseed(self, seed: int) -> None:
         """Begin the random numbers of layers (Dropout) anew."""
         self._generator.manual_seed(seed)
@@ -167,53 +143,6 @@ class Network(torch.nn.Module):
         """Forget what layers keep from one pass to the next."""
         for state in self._states:
             state.clear()
-
-    def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, torch.nn.Parameter]]:
-        """Every blob of weights, once, as ``LAYER/INDEX`` with dots in names replaced."""
-        self._load()
-        return super().named_parameters(*args, **kwargs)
-
-    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """As in any module."""
-        self._load()
-        return super().state_dict(*args, **kwargs)
-
-    def _apply(self, *args: Any, **kwargs: Any) -> Any:
-        self._load()
-        self._placed.clear()
-        return super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
-
-    def _load(self) -> None:
-        """Make parameters of all weights."""
-        for place_ in self._values:
-            self._weight(place_)
-
-    def _weight(self, where: Place) -> torch.nn.Parameter:
-        """The parameter of a place, made on first use."""
-        owner = self._owners.get(where, where)
-        layer = self.graph.layers[owner[0]]
-        key = f"{owner[0]}:{layer.name}/{owner[1]}".replace(".", "·")
-        found = self._parameters.get(key)
-        if found is not None:
-            return found
-        if owner not in self._values:
-            has, asked = len(layer.tensors), self.graph.layers[where[0]]
-            raise WeightsError(f"{asked}: needs blob {where[1]} of its weights, and has {has}: give weights for it")
-        made = parameter(self._values[owner], self._device, writable=self._writes(layer))
-        made.requires_grad_(owner not in self._frozen)
-        self.register_parameter(key, made)
-        return made
-
-    def _writes(self, layer: Layer) -> bool:
-        """Whether a layer's weights have memory of their own."""
-        return self._writable or layer.type in CHANGING
-
-    def _current(self, where: Place, tensor: Tensor, copy: bool) -> Tensor:
-        """A weight as it is now: the very tensor, if nothing can have changed it."""
-        if not self._writes(self.graph.layers[self._owners.get(where, where)[0]]):
-            return tensor
-        values = self._weight(where).detach().cpu().numpy().reshape(tensor.shape)
-        return Dense(values.copy() if copy else values)
 
     def _feed(self, inputs: Inputs) -> dict[str, torch.Tensor]:
         """The inputs as float32 tensors on the device."""
@@ -336,7 +265,10 @@ class Network(torch.nn.Module):
         for k, (weight, shape) in enumerate(zip(weights, wanted, strict=True)):
             stored = tuple(weight.shape)
             permissive = k < len(specs) and specs[k].string("share_mode") in ("PERMISSIVE", "1")
-            same_weights(layer, k, stored, shape, sizes_only=permissive)
+            if not serves(stored, shape, sizes_only=permissive):
+                read = " and ".join(map(text, shapes)) or "nothing"
+                wrong = f"blob {k} of its weights has shape {text(stored)}; it needs {text(shape)} to read {read}"
+                raise WeightsError(f"{layer}: {wrong}")
             views.append(None if stored == shape else shape)
         return Placed(kind, outputs, weights, tuple(views) if any(view is not None for view in views) else ())
 

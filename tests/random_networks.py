@@ -286,7 +286,9 @@ def pooled(size: int, pad: int) -> int:
     return positions - (pad > 0 and (positions - 1) * 2 >= size + pad)
 
 
-def random_network(seed: int, steps: int = 7, zeros: float = 0.3, channels: int = 3) -> Net:
+def random_network(
+    seed: int, steps: int = 7, zeros: float = 0.3, channels: int = 3, kinds: tuple[str, ...] = STEPS
+) -> Net:
     """A network with one input, ``data``, 1 × channels × SIZE × SIZE."""
     grow = Growing(np.random.default_rng(seed), zeros)
     shape = param(shape=param(dim=(1, channels, SIZE, SIZE)))
@@ -294,7 +296,7 @@ def random_network(seed: int, steps: int = 7, zeros: float = 0.3, channels: int 
     grow.blobs.append(Blob("data", channels, SIZE, SIZE))
     grow.blobs.append(grow.convolution(grow.blobs[0], channels=6))
     for _ in range(steps):
-        step = grow.one_of(*STEPS)
+        step = grow.one_of(*kinds)
         grow.blobs.append(grow.convolution(grow.blob()) if step == "convolution" else getattr(grow, step)())
     for _ in range(1 + grow.chance(0.3)):
         grow.head()

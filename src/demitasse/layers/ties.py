@@ -39,7 +39,8 @@ class Ties:
     ``placed``: each layer in each phase, in order (a layer of both phases twice). ``count``: how many units there are;
     ``groups``: for each the smallest that it is tied to. ``pins``: what has to stay and why. ``tiers``: pairs of units
     and the position of the layer that ties them. ``outputs``: names of the network's outputs, of any phase.
-    ``shared``: weights (layer, blob) that are another layer's, whose.
+    ``free``: outputs of the network that may change all the same. ``shared``: weights (layer, blob) that are another
+    layer's, whose.
     """
 
     net: Net
@@ -48,6 +49,7 @@ class Ties:
     pins: tuple[Pin, ...]
     knots: Knots
     outputs: frozenset[str]
+    free: frozenset[Value]
     shared: Mapping[tuple[int, int], tuple[int, int]]
 
     @property
@@ -154,6 +156,7 @@ class Walk:
     named: dict[str, list[Units]] = field(default_factory=dict)
     shared: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     exempt: list[Ids] = field(default_factory=list)
+    free: set[Value] = field(default_factory=set)
 
     def phase(self, graph: Graph, shapes: Shapes) -> None:
         """Goes over the layers of one phase."""
@@ -172,7 +175,9 @@ class Walk:
         for name in graph.outputs:
             value = latest[name][0]
             units = self.made.get(value)
-            if units is not None and name not in self.allow:
+            if name in self.allow or self.net.layers[value[0]].name in self.allow:
+                self.free.add(value)
+            elif units is not None:
                 self.pins.append(Pin(units.ids, value[0], "output", f'"{name}" is an output of the network'))
 
     def layer(
@@ -285,4 +290,13 @@ class Walk:
         if self.exempt:
             free = np.concatenate(self.exempt)
             pins = [replace(pin, ids=np.setdiff1d(pin.ids, free)) if pin.kind == "output" else pin for pin in self.pins]
-        return Ties(self.net, tuple(self.placed), self.knots.groups(), tuple(pins), self.knots, outputs, self.shared)
+        return Ties(
+            self.net,
+            tuple(self.placed),
+            self.knots.groups(),
+            tuple(pins),
+            self.knots,
+            outputs,
+            frozenset(self.free),
+            self.shared,
+        )

@@ -115,6 +115,9 @@ def backwards(state: Needs, *, doubles: bool) -> None:
             if units is not None and fixed[units.ids].any():
                 value = (tied.position, which)
                 state.values[value] = state.wanted(tied, which) | fixed[units.ids]
+            if units is not None and (tied.position, which) in state.ties.free:
+                state.values[tied.position, which] = state.wanted(tied, which) | state.varies(tied, which)
+                state.keep(units.ids[state.varies(tied, which)], "output", tied.position)
         read(state, tied, doubles)
 
 
@@ -311,10 +314,17 @@ def settled(state: Needs, tied: Tied) -> bool:
         news |= spaced(state, tied)
     for units in tied.inputs:
         if units is not None and len(units) and not tied.droppable and not state.stays(units).any():
-            news |= state.keep(units.ids[:1], "empty", tied.position)
+            news |= state.keep(nearest(state, units.ids), "empty", tied.position)
     if tied.droppable and tied.outputs and not any(state.stays(units).any() for units in tied.inputs):
-        news |= state.keep(next(units for units in tied.inputs if units is not None).ids[:1], "empty", tied.position)
+        every = np.concatenate([units.ids for units in tied.inputs if units is not None])
+        news |= state.keep(nearest(state, every), "empty", tied.position)
     return news
+
+
+def nearest(state: Needs, ids: Ids) -> Ids:
+    """The one of some units that is made closest to the input, which takes the fewest layers to keep."""
+    first: Ids = ids[[int(np.argmin(state.ties.makers[ids]))]]
+    return first
 
 
 def balanced(state: Needs, tied: Tied, product: Product) -> bool:

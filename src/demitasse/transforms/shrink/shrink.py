@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from demitasse.errors import VerificationError
-from demitasse.layers import build, infer
+from demitasse.errors import DemitasseError, NetError, VerificationError
+from demitasse.layers import build, differ, infer
 from demitasse.layers.ties import Ties, tie
 from demitasse.layers.tying import Tied
 from demitasse.net import Layer, Net, Note
@@ -42,6 +42,7 @@ class Shrink:
 
     def __call__(self, net: Net) -> Net:
         """The network without what it does not need. NetError for one that does not hang together."""
+        check(net, NetError, "its weights are {have}, and the network needs {wanted}")
         patterns, now = Patterns(), net
         while True:
             ties = tie(now, allow=self.allow_outputs)
@@ -53,7 +54,7 @@ class Shrink:
             now = smaller
             patterns.forget({id(tensor) for layer in now.layers for tensor in layer.tensors})
         if now is not net:
-            check(now)
+            check(now, VerificationError, "shrinking left weights of {have}, where {wanted} are needed")
         told = (*changes(net, now), *stays(state), *notes)
         return now.noting(summary(net, now), *told)
 
@@ -157,11 +158,11 @@ def summary(before: Net, after: Net) -> Note:
     return done(STEP, "", text, parameters_before=before.parameters, parameters_after=after.parameters)
 
 
-def check(net: Net) -> None:
-    """VerificationError if a layer's weights do not have the shapes that the network asks for."""
+def check(net: Net, error: type[DemitasseError], text: str) -> None:
+    """The error if a layer's weights do not have the shapes that the network asks for."""
     graph = build(net)
     shapes = infer(graph, strict=False)
     for layer, wanted in zip(graph.layers, shapes.parameters, strict=True):
         have = tuple(tensor.shape for tensor in layer.tensors)
-        if layer.tensors and wanted is not None and any(a != b for a, b in zip(have, wanted, strict=False)):
-            raise VerificationError(f"{layer}: shrinking left weights of {list(have)}, where {list(wanted)} are needed")
+        if have and wanted is not None and (len(have) != len(wanted) or any(map(differ, have, wanted))):
+            raise error(f"{layer}: {text.format(have=list(have), wanted=list(wanted))}")

@@ -50,15 +50,25 @@ def compared(original: Subject, exported: Exported, until: Sequence[str], shown:
     else can run is not compared, and the comparison says so.
     """
     subject = as_exported(original, exported, until)
+    found = beside(subject, exported, shown, threads)
+    if exported.batch is None and not found.skipped:
+        check_pair(subject, exported, shown, threads)
+    # What another output is computed from is the end of no network but of one that is cut there.
+    for blob in until if len(until) > 1 else ():
+        if any(blob in layer.inputs and blob not in layer.outputs for layer in subject.graph.layers):
+            more = beside(as_exported(original, exported, (blob,)), exported, shown, threads)
+            found = replace(found, outputs=(*found.outputs, *more.outputs), skipped=found.skipped or more.skipped)
+    return found
+
+
+def beside(subject: Subject, exported: Exported, shown: Shown, threads: int) -> Comparison:
+    """The network beside the model, in the batch that this takes."""
     model = OnnxFile(exported.path)
     if exported.batch in (None, 1):
-        found = compare(subject, model, images=shown, threads=threads)
-        if exported.batch is None and not found.skipped:
-            check_pair(subject, exported, shown, threads)
-        return found
+        return compare(subject, model, images=shown, threads=threads)
     with tempfile.TemporaryDirectory(prefix="demitasse-") as folder:
         file = Path(folder) / "inputs.npz"
-        given = fed(shown, subject.net, subject.inputs, exported.batch)
+        given = fed(shown, subject.net, subject.inputs, exported.batch or 1)
         arrays: dict[str, Any] = {name: np.stack([feed[name] for feed in given.feeds]) for name in given.feeds[0]}
         np.savez(file, **arrays)
         found = compare(subject, model, images=Shown(arrays=file), threads=threads)

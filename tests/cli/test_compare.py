@@ -126,8 +126,9 @@ def test_preparing_is_remembered_in_a_demi(here, capsys):
     for lossless in ([], ["--lossless"]):
         assert main(["compress", *PAIR, "-o", "x.demi", "--mean", "1,2,3", "--scale", "0.5", "-q", *lossless]) == 0
         assert files.load("x.demi").metadata["preprocessing"] == {"mean": [1, 2, 3], "scale": 0.5}
-        assert main(["compare", "x.demi", *PAIR, "--json"]) == 0
-        assert found(capsys)["comparison"]["preprocessing"] == "(pixel - (1, 2, 3)) × 0.5"
+        for given in (["x.demi", *PAIR], [*PAIR, "x.demi"]):
+            assert main(["compare", *given, "--json"]) == 0
+            assert found(capsys)["comparison"]["preprocessing"] == "(pixel - (1, 2, 3)) × 0.5"
 
 
 def test_detectors_are_compared_by_their_boxes(here, capsys):

@@ -21,7 +21,8 @@ from demitasse.evaluate.average_precision import METRICS, Metric, Tally, tallies
 from demitasse.evaluate.classification import Answers, answers, classifier_output
 from demitasse.evaluate.detection import detected, detector_of
 from demitasse.evaluate.figures import Figure, classification_figures, detection_figures
-from demitasse.evaluate.preprocessing import Stated
+from demitasse.evaluate.models import Subject
+from demitasse.evaluate.preprocessing import Stated, remembered
 from demitasse.evaluate.sessions import RUNTIMES, Asked, Session, session
 from demitasse.report.estimates import columns, conclusion, rows
 
@@ -119,7 +120,10 @@ class Request:
         if len(set(detects)) > 1:
             raise OptionError("one network detects and the other classifies: there is nothing to compare")
         self.refuse(detects[0])
-        sessions = [session(model, self.stated, execution, self.runtime) for model in models]
+        known = [remembered(model.net) for model in models if isinstance(model, Subject)]
+        # What one of two networks remembers holds for the other, too: a caffemodel beside the .demi made from it.
+        stated = self.stated if all(known) else self.stated.over(next(filter(None, known), Stated()))
+        sessions = [session(model, stated, execution, self.runtime) for model in models]
         figures, about = (self.detection if detects[0] else self.classification)(terminal, sessions)
         terminal.line()
         terminal.table(columns(len(models)), rows(figures), indent=4)

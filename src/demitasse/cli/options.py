@@ -17,7 +17,6 @@ __all__ = [
     "model_argument",
     "no_run",
     "output",
-    "pictures",
     "plugins",
     "quiet",
     "seed",
@@ -36,39 +35,6 @@ def model_argument(metavar: str) -> Callable[[F], F]:
 def output(help: str) -> Callable[[F], F]:
     """``-o``: the name decides what is written."""
     return click.option("-o", "--output", required=True, metavar="PATH", help=help)
-
-
-class Numbers(click.ParamType[Any]):
-    """Numbers with commas between them: ``104,117,123``."""
-
-    name = "numbers"
-
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
-    ) -> tuple[float, ...]:
-        """A tuple of floats; refuses what is none."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(float(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not numbers with commas between them, such as 104,117,123", parameter, context)
-
-
-def pictures(command: F) -> F:
-    """``--images``, ``--mean`` and ``--scale``: what networks are shown when they are compared."""
-    for option in (
-        click.option("--scale", type=float, metavar="S", help="What pixels are multiplied by, after the mean."),
-        click.option("--mean", type=Numbers(), metavar="B,G,R", help="What is subtracted from pixels of 0 to 255."),
-        click.option(
-            "--images",
-            type=click.Path(path_type=Path),
-            metavar="DIR",
-            help="Photographs to compare outputs on, unlabelled (default: generated pictures).",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 json_output: Callable[[F], F] = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")

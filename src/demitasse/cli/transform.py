@@ -21,17 +21,18 @@ from demitasse.cli.options import (
     model_argument,
     no_run,
     output,
-    pictures,
     quiet,
     threads,
     worker_threads,
 )
+from demitasse.cli.showing import showing
 from demitasse.cli.staging import scratch, staged
 from demitasse.cli.terminal import Terminal
 from demitasse.cli.verdict import OUTPUTS, output_rows, outputs_in_words
 from demitasse.errors import VerificationError
 from demitasse.evaluate.compare import Shown, Subject, compare
 from demitasse.evaluate.comparison import Comparison
+from demitasse.evaluate.preprocessing import remembering
 from demitasse.evaluate.weights import identical
 from demitasse.net import Net, Note
 from demitasse.report.changes import LAYERS, TENSORS, Change, changes, layer_rows, listed, others, reshaped, tensor_rows
@@ -51,7 +52,7 @@ def transform_options(command: F) -> F:
         (
             model_argument("DEPLOY MODEL | FILE.demi"),
             output("Folder for plain Caffe files, or NAME.demi."),
-            pictures,
+            showing,
             dry_run,
             no_run,
             json_output,
@@ -72,9 +73,7 @@ class Request:
     transforms: Sequence[Transform]
     model: tuple[Path, ...]
     output: str
-    images: Path | None
-    mean: tuple[float, ...] | None
-    scale: float | None
+    shown: Shown
     dry: bool
     run: bool
     as_json: bool
@@ -87,7 +86,7 @@ class Request:
         targets = self.targets(given)
         check_output(targets, given)
         terminal = Terminal(self.quiet, self.as_json)
-        net = files.load(*given.files)
+        net = remembering(files.load(*given.files), self.shown.stated)
         terminal.step("read", f"{net.name or given} · {count(net.parameters)} parameters · {size(given.bytes)}")
         result = self.applied(net, terminal)
         with (scratch if self.dry else staged)(targets) as paths:
@@ -147,11 +146,11 @@ class Request:
 
     def activations(self) -> Activations | None:
         """What blobs look like on the pictures given; None without."""
-        if self.images is None:
+        if self.shown.folder is None:
             return None
         from demitasse.evaluate.activations import on_pictures
 
-        return on_pictures(Shown(self.images, self.mean, self.scale), threads=self.threads or 0)
+        return on_pictures(self.shown, threads=self.threads or 0)
 
     def written(self, net: Net, paths: Sequence[Path]) -> Subject:
         """What was written, read again. VerificationError if other weights come back."""
@@ -167,9 +166,8 @@ class Request:
 
     def compared(self, terminal: Terminal, given: Source, net: Net, written: Subject) -> Comparison:
         """The original beside the result. VerificationError if more than rounding differs and only that should."""
-        shown = Shown(self.images, self.mean, self.scale)
         original = self.original(given, net)
-        found = compare(original, written, images=shown, run=self.run, threads=self.threads or 0)
+        found = compare(original, written, images=self.shown, run=self.run, threads=self.threads or 0)
         if found.skipped:
             terminal.note(outputs_in_words(found))
             return found

@@ -17,6 +17,7 @@ from pathlib import Path
 from demitasse.errors import MissingExtraError, NetError
 from demitasse.evaluate.comparison import Comparison
 from demitasse.evaluate.models import Model, OnnxFile, Subject, model
+from demitasse.evaluate.preprocessing import Stated, remembered
 from demitasse.evaluate.runtimes import Execution, OpenCV, Runtime, runtimes_for
 from demitasse.evaluate.shown import Shown
 from demitasse.evaluate.trial import Trial, run_original, trial
@@ -69,7 +70,7 @@ def compare_and_keep(
         where = f'layer "{broken[0].layer}", blob {broken[0].index}'
         return replace(found, skipped=f"{where} holds weights that are not finite numbers"), None
     try:
-        ran = trial(first, second, shown, execution, strict=strict)
+        ran = trial(first, second, recalled(shown, first, second), execution, strict=strict)
     except (NetError, MissingExtraError) as error:
         return replace(found, skipped=str(error)), None
     return replace(
@@ -82,6 +83,12 @@ def compare_and_keep(
         missing=ran.missing,
         notes=ran.notes,
     ), ran
+
+
+def recalled(shown: Shown, first: Model, second: Model) -> Shown:
+    """With what the second network remembers of preparing pictures, if nobody else says anything."""
+    mine, theirs = (remembered(each.net) if isinstance(each, Subject) else Stated() for each in (first, second))
+    return replace(shown, stated=shown.stated.over(theirs)) if theirs and not mine else shown
 
 
 def reason_not_to_run(subject: Subject, *, threads: int = 0, timeout: float = 600.0) -> str:

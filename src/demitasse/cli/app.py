@@ -49,6 +49,7 @@ COMMANDS: dict[str, Entry] = {
     "apply": Entry("demitasse.cli.apply", "Make smaller", "Apply the transforms of a recipe."),
     "import-net": Entry("demitasse.cli.import_net", "Make smaller", "Read weights stored by Deep Compression (.net)."),
     "train": Entry("demitasse.cli.train", "Train", "Train a network as Caffe would, from its solver file."),
+    "recover": Entry("demitasse.cli.recover", "Train", "Let a smaller network learn from the original."),
     "dataset": Entry("demitasse.cli.dataset", "Train", "Turn labelled pictures into an LMDB."),
     "export": Entry("demitasse.cli.export", "Leave", "Write a network as ONNX, verified."),
 }

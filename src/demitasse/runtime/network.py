@@ -25,7 +25,7 @@ from demitasse.net import Layer
 from demitasse.runtime.fused import relu_over, scaled_batch_norm
 from demitasse.runtime.in_place import Memory, overwritten, with_memory
 from demitasse.runtime.operation import Call, Operation
-from demitasse.runtime.schedule import Step, aliases, schedule
+from demitasse.runtime.schedule import Step, aliases, brings_data, schedule
 from demitasse.runtime.table import operation
 from demitasse.runtime.weights import Weights, as_tensor, serves
 
@@ -146,9 +146,7 @@ class Network(Weights):
 
     def _feed(self, inputs: Inputs) -> dict[str, torch.Tensor]:
         """The inputs as float32 tensors on the device."""
-        sources = {
-            name: layer for layer in self.graph.layers if layer_type(layer.type).is_source for name in layer.outputs
-        }
+        sources = {name: layer for layer in self.graph.layers if brings_data(layer) for name in layer.outputs}
         blobs: dict[str, torch.Tensor] = {}
         for name, values in inputs.items():
             if name not in sources:

@@ -10,7 +10,7 @@ from demitasse.layers.build import AUTOMATIC, Graph
 from demitasse.net import Layer
 from demitasse.runtime.fused import reusing, scaled_behind
 
-__all__ = ["Step", "aliases", "schedule"]
+__all__ = ["Step", "aliases", "brings_data", "schedule"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def schedule(graph: Graph, wanted: Collection[str] | None, fed: Collection[str])
     last: dict[str, int] = {}
     for i in needed:
         layer = layers[i]
-        if layer_type(layer.type).is_source and layer.outputs and all(name in fed for name in layer.outputs):
+        if brings_data(layer) and layer.outputs and all(name in fed for name in layer.outputs):
             last.update(dict.fromkeys(layer.outputs, len(steps)))
             continue
         last.update(dict.fromkeys((*layer.inputs, *outputs[i]), len(steps)))
@@ -55,6 +55,11 @@ def schedule(graph: Graph, wanted: Collection[str] | None, fed: Collection[str])
         Step(i, layers[i], names, tuple(done.get(n, ())), scaled.get(i), i in over)
         for n, (i, names) in enumerate(steps)
     )
+
+
+def brings_data(layer: Layer) -> bool:
+    """Whether a caller may give what the layer gives: a source, or a layer of whatever kind that reads nothing."""
+    return layer_type(layer.type).is_source or (not layer.inputs and layer.type != "Parameter")
 
 
 def given_names(layer: Layer) -> tuple[str, ...]:

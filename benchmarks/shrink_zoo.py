@@ -1,0 +1,169 @@
+"""Every network of the zoo through every exact transform: what leaves, and that the outputs stay what they were.
+
+    python benchmarks/shrink_zoo.py [NAME ...] [--transform NAME] [--opencv] [--limit MACS]
+
+Networks without weights get generated ones; all get zeros planted at random (filters, inputs, borders of kernels,
+doubles, whole groups of channels). Outputs before and after are compared in our executor, and with ``--opencv`` in
+OpenCV where it runs the network. Relative to the largest magnitude of a blob the error may be 1e-4.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+import demitasse as dm
+from demitasse.evaluate.models import Subject
+from demitasse.evaluate.probes import probes
+from demitasse.evaluate.runtimes import Execution, Executor, OpenCV, Runtime
+from demitasse.layers import build, infer
+from demitasse.transforms.fold import Fold
+from demitasse.transforms.shrink import Shrink
+from demitasse.transforms.strip import Strip
+from demitasse.transforms.transform import is_kept
+from table import publish
+from zoo import Ready, candidates, planted, ready
+
+TOLERANCE = 1e-4
+
+TRANSFORMS: Mapping[str, Callable[[dm.Net], dm.Net]] = {"shrink": Shrink(), "fold": Fold(), "strip": Strip()}
+"""Transforms that promise equal outputs. Another one is tested by a row here."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="parts of names; all networks without any")
+    parser.add_argument("--transform", choices=TRANSFORMS, action="append")
+    parser.add_argument("--opencv", action="store_true", help="compare in OpenCV as well")
+    parser.add_argument("--limit", type=float, default=np.inf, help="leave out networks with more MACs")
+    parser.add_argument("--seed", type=int, default=5)
+    options = parser.parse_args()
+    rows: list[dict[str, Any]] = []
+    for name, prototxt, weights in candidates():
+        if options.names and not any(part in name for part in options.names):
+            continue
+        for row in network(name, prototxt, weights, options):
+            rows.append(row)
+            print(
+                *(f"{key} {row[key]}" if key not in ("network", "transform") else row[key] for key in row), flush=True
+            )
+    failed = [row for row in rows if row["result"] == "FAILED"]
+    summary = {
+        "networks": len({row["network"] for row in rows}),
+        "runs": len(rows),
+        "equal": sum(row["result"] == "equal" for row in rows),
+        "not fired": sum(row["result"].startswith("nothing") for row in rows),
+        "refused": sum(row["result"].startswith("refused") for row in rows),
+        "cannot be run": sum(row["result"].startswith("not run") for row in rows),
+        "failed": len(failed),
+    }
+    publish("shrink_zoo", "Exact transforms over the zoo", rows, summary)
+    if failed:
+        raise SystemExit(1)
+
+
+def network(name: str, prototxt: Any, weights: Any, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for each transform."""
+    try:
+        made = ready(name, prototxt, weights, options.seed)
+        net = planted(made.net, options.seed)
+        macs = infer(build(net), strict=False).total_macs
+    except dm.DemitasseError as error:
+        return [row(name, "", f"not run: {error}")]
+    if (macs or 0) > options.limit:
+        return [row(name, "", "not run: too large for now")]
+    made = Ready(name, net, made.feeds)
+    programs: list[Runtime] = [Executor(Execution(threads=1))]
+    if options.opencv:
+        programs.append(OpenCV(Execution(threads=1, timeout=300)))
+    before = {program.name: outputs(program, net, made) for program in programs}
+    return [tried(each, made, before, programs) for each in options.transform or TRANSFORMS]
+
+
+def tried(transform: str, made: Ready, before: Mapping[str, Any], programs: Sequence[Runtime]) -> dict[str, Any]:
+    """One transform on one network."""
+    start = time.process_time()
+    try:
+        after = TRANSFORMS[transform](made.net)
+    except dm.DemitasseError as error:
+        return row(made.name, transform, f"refused: {error}")
+    seconds = time.process_time() - start
+    notes = after.report[len(made.net.report) :]
+    if all(a is b for a, b in zip(after.layers, made.net.layers, strict=False)):
+        return row(made.name, transform, f"nothing to do: {notes[0].text if notes else ''}", seconds=seconds)
+    errors: list[float | str] = []
+    for program in programs:
+        first = before[program.name]
+        second = first if isinstance(first, str) else outputs(program, after, made)
+        errors.append(first if isinstance(first, str) else second if isinstance(second, str) else worst(first, second))
+    numbers = [error for error in errors if isinstance(error, float)]
+    again = TRANSFORMS[transform](after)
+    fixed = all(a is b for a, b in zip(again.layers, after.layers, strict=False)) and len(again.layers) == len(
+        after.layers
+    )
+    ours_lost = isinstance(errors[0], str) and not isinstance(before[programs[0].name], str)
+    bad = ours_lost or any(not error <= TOLERANCE for error in numbers) or not fixed
+    result = "FAILED" if bad else "equal" if numbers else f"not run: {errors[0]}"
+    return row(made.name, transform, result, made.net, after, errors, seconds, sum(map(is_kept, notes)))
+
+
+def row(
+    name: str,
+    transform: str,
+    result: str,
+    before: dm.Net | None = None,
+    after: dm.Net | None = None,
+    errors: Sequence[float | str] = (),
+    seconds: float = 0.0,
+    kept: int = 0,
+) -> dict[str, Any]:
+    """What the table shows."""
+    shares = {"parameters left %": "", "MACs left %": ""}
+    if before is not None and after is not None:
+        macs = [infer(build(net), strict=False).total_macs for net in (before, after)]
+        shares["parameters left %"] = f"{100 * after.parameters / max(1, before.parameters):.1f}"
+        shares["MACs left %"] = f"{100 * macs[1] / macs[0]:.1f}" if macs[0] and macs[1] else "?"
+    words = [f"{error:.1e}" if isinstance(error, float) else error[:60] for error in errors]
+    return {
+        "network": name,
+        "transform": transform,
+        **shares,
+        "error": words[0] if words else "",
+        "OpenCV": words[1] if len(words) > 1 else "",
+        "reasons": kept,
+        "CPU s": round(seconds, 2),
+        "result": result[:120],
+    }
+
+
+def outputs(program: Runtime, net: dm.Net, made: Ready) -> dict[str, np.ndarray] | str:
+    """Values where differences show, by layer; or why there are none."""
+    wanted = [probe.layer for probe in probes(build(made.net).layers) if probe.kind == "values"]
+    try:
+        (found,) = program.run(Subject(net), [dict(made.feeds)], wanted)  # type: ignore[arg-type]
+    except dm.DemitasseError as error:
+        return str(error)
+    return {name: found[name] for name in wanted if name in found}
+
+
+def worst(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> float:
+    """The largest error over the layers that both have, relative to the largest magnitude; layers that are gone, the
+    values of which others have now, do not count as long as one is left."""
+    errors = []
+    for name, values in before.items():
+        other = after.get(name)
+        if other is None:
+            continue
+        if other.shape != values.shape:
+            return float("inf")
+        scale = max(float(np.abs(values).max(initial=0)), 1e-20)
+        errors.append(float(np.abs(values - other).max(initial=0)) / scale)
+    return max(errors) if errors else float("nan")
+
+
+if __name__ == "__main__":
+    main()

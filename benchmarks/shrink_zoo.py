@@ -10,7 +10,9 @@ OpenCV where it runs the network. Relative to the largest magnitude of a blob th
 from __future__ import annotations
 
 import argparse
+import operator
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -48,9 +50,7 @@ def main() -> None:
             continue
         for row in network(name, prototxt, weights, options):
             rows.append(row)
-            print(
-                *(f"{key} {row[key]}" if key not in ("network", "transform") else row[key] for key in row), flush=True
-            )
+            print(*row.values(), sep=" | ", flush=True)
     failed = [row for row in rows if row["result"] == "FAILED"]
     summary = {
         "networks": len({row["network"] for row in rows}),
@@ -70,7 +70,7 @@ def network(name: str, prototxt: Any, weights: Any, options: argparse.Namespace)
     """A row for each transform."""
     try:
         made = ready(name, prototxt, weights, options.seed)
-        net = planted(made.net, options.seed)
+        net = planted(made.net, zlib.crc32(name.encode()) + options.seed)
         macs = infer(build(net), strict=False).total_macs
     except dm.DemitasseError as error:
         return [row(name, "", f"not run: {error}")]
@@ -93,7 +93,7 @@ def tried(transform: str, made: Ready, before: Mapping[str, Any], programs: Sequ
         return row(made.name, transform, f"refused: {error}")
     seconds = time.process_time() - start
     notes = after.report[len(made.net.report) :]
-    if all(a is b for a, b in zip(after.layers, made.net.layers, strict=False)):
+    if same(after, made.net):
         return row(made.name, transform, f"nothing to do: {notes[0].text if notes else ''}", seconds=seconds)
     errors: list[float | str] = []
     for program in programs:
@@ -101,14 +101,16 @@ def tried(transform: str, made: Ready, before: Mapping[str, Any], programs: Sequ
         second = first if isinstance(first, str) else outputs(program, after, made)
         errors.append(first if isinstance(first, str) else second if isinstance(second, str) else worst(first, second))
     numbers = [error for error in errors if isinstance(error, float)]
-    again = TRANSFORMS[transform](after)
-    fixed = all(a is b for a, b in zip(again.layers, after.layers, strict=False)) and len(again.layers) == len(
-        after.layers
-    )
+    fixed = same(TRANSFORMS[transform](after), after)
     ours_lost = isinstance(errors[0], str) and not isinstance(before[programs[0].name], str)
     bad = ours_lost or any(not error <= TOLERANCE for error in numbers) or not fixed
     result = "FAILED" if bad else "equal" if numbers else f"not run: {errors[0]}"
     return row(made.name, transform, result, made.net, after, errors, seconds, sum(map(is_kept, notes)))
+
+
+def same(a: dm.Net, b: dm.Net) -> bool:
+    """Whether no layer is another one."""
+    return len(a.layers) == len(b.layers) and all(map(operator.is_, a.layers, b.layers))
 
 
 def row(

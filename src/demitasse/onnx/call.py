@@ -124,8 +124,10 @@ class Call:
         shapes = self.placed.parameters() or ()
         tensor = self.tensor(index)
         shape = shapes[index] if index < len(shapes) else tensor.shape
-        if int(np.prod(shape)) != tensor.size:
-            raise NetError(f"{self.layer}: weight {index} has {tensor.size} elements; {int(np.prod(shape))} are needed")
+        needed = int(np.prod(shape))
+        if needed != tensor.size:
+            why = f"weight {index} has {tensor.size} elements; {needed} are needed for inputs of these shapes"
+            raise NetError(f"{self.layer}: {why}")
         return self.weights.value(self.names[index], tensor, shape, self.half)
 
     def spread(self, index: int, shape: Sequence[int]) -> str:

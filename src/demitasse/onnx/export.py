@@ -18,7 +18,7 @@ from demitasse.layers.shapes import place
 from demitasse.net import Net, Note, Tensor
 from demitasse.onnx.call import Call, FixedBatch
 from demitasse.onnx.extents import HELD, REGIONS, Extents, Given, extents
-from demitasse.onnx.nodes import Nodes, Storage, import_onnx
+from demitasse.onnx.nodes import Nodes, Storage, import_onnx, write_model
 from demitasse.onnx.selection import selected
 from demitasse.onnx.table import HALF, MOVING, PYTHON, TABLE
 from demitasse.onnx.weights import Weights
@@ -94,8 +94,8 @@ def to_onnx(
     with opened(target, external) as (file, second):
         storage = Storage(second, location or beside.name)
         model, found = whole(graph, storage, Given(batch, shapes or {}), Style(half, uniform))
-        check(onnx, model, external is not None)
-        file.write(model.SerializeToString(deterministic=True))
+        check(onnx, model, storage)
+        write_model(file, model, storage)
     return replace(found, path=target, data=external)
 
 
@@ -138,20 +138,17 @@ def opened(path: Path, data: Path | None) -> Iterator[tuple[BinaryIO, BinaryIO |
             yield file, second
 
 
-def check(onnx: Any, model: Any, external: bool) -> None:
-    """The checker with full shape inference; weights elsewhere are left out of it. NetError for a defect of ours."""
-    shown = model
-    if external:
-        shown = onnx.ModelProto()
-        shown.CopyFrom(model)
-        for constant in shown.graph.initializer:
-            if constant.data_location == onnx.TensorProto.EXTERNAL:
-                shown.graph.input.append(
-                    onnx.helper.make_tensor_value_info(constant.name, constant.data_type, constant.dims)
-                )
-        kept = [x for x in shown.graph.initializer if x.data_location != onnx.TensorProto.EXTERNAL]
-        del shown.graph.initializer[:]
-        shown.graph.initializer.extend(kept)
+def check(onnx: Any, model: Any, storage: Storage) -> None:
+    """The checker with full shape inference; of large weights it is told the shape. NetError for a defect of ours."""
+    shown = onnx.ModelProto()
+    shown.CopyFrom(model)
+    constants = [x for x in shown.graph.initializer if x.data_location != onnx.TensorProto.EXTERNAL]
+    large = [x for x in shown.graph.initializer if x.data_location == onnx.TensorProto.EXTERNAL]
+    large += [waiting.proto for waiting in storage.waiting]
+    told = [onnx.helper.make_tensor_value_info(x.name, x.data_type, x.dims) for x in large]
+    del shown.graph.initializer[:]
+    shown.graph.initializer.extend(constants)
+    shown.graph.input.extend(told)
     try:
         onnx.checker.check_model(shown, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -170,7 +167,7 @@ def whole(graph: Graph, storage: Storage, given: Given, style: Style) -> tuple[A
         if storage.file is not None:
             storage.file.seek(0)
             storage.file.truncate()
-        storage.bytes = 0
+        storage.waiting.clear()
     try:
         shapes = extents(graph, given, False)
         model, found = Writer(graph, shapes, storage, style).model()

@@ -6,20 +6,24 @@ Large models keep their weights in a second file, since a protobuf message ends 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from demitasse.errors import MissingExtraError
+from demitasse.errors import MissingExtraError, OptionError
 
-__all__ = ["Nodes", "Storage", "import_onnx"]
+__all__ = ["Nodes", "Storage", "import_onnx", "write_model"]
 
 ALIGNED: Final = 64
 """Where weights begin in a file of their own: a multiple of this many bytes."""
 
 INLINE: Final = 1024
-"""Bytes from which on a constant goes into that file."""
+"""Bytes from which on a constant is large."""
+
+LARGEST: Final = (1 << 31) - 1
+"""Bytes of a protobuf message."""
 
 
 def import_onnx() -> Any:
@@ -32,18 +36,21 @@ def import_onnx() -> Any:
 
 
 class Storage:
-    """Takes the bytes of constants: into the model, or into ``file``, which the model calls ``location``."""
+    """Takes the values of constants: into ``file``, which the model calls ``location``, or, if there is none, into the
+    model, where large ones wait until it is written."""
 
     def __init__(self, file: BinaryIO | None = None, location: str = "") -> None:
         self.file = file
         self.location = location
-        self.bytes = 0
+        self.waiting: list[Waiting] = []
 
     def put(self, proto: Any, parts: Iterable[npt.NDArray[Any]], nbytes: int) -> None:
         """Give a TensorProto its values, little-endian and in order."""
-        self.bytes += nbytes
-        if self.file is None or nbytes < INLINE:
+        if nbytes < INLINE:
             proto.raw_data = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+            return
+        if self.file is None:
+            self.waiting.append(Waiting(proto, parts, nbytes))
             return
         self.file.write(bytes(-self.file.tell() % ALIGNED))
         start = self.file.tell()
@@ -52,6 +59,50 @@ class Storage:
         proto.data_location = type(proto).EXTERNAL
         for key, value in (("location", self.location), ("offset", start), ("length", nbytes)):
             proto.external_data.add(key=key, value=str(value))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Waiting:
+    """A large constant without its values, and these in parts."""
+
+    proto: Any
+    parts: Iterable[npt.NDArray[Any]]
+    nbytes: int
+
+    def head(self) -> bytes:
+        """What stands before the values in the file: an initializer (field 5) of the graph, up to the length of its
+        ``raw_data`` (field 9)."""
+        message: bytes = self.proto.SerializeToString() + tag(9) + varint(self.nbytes)
+        return tag(5) + varint(len(message) + self.nbytes) + message
+
+
+def write_model(file: BinaryIO, model: Any, storage: Storage) -> None:
+    """A ModelProto with the constants that wait, which never are in memory together. OptionError from 2 GB on."""
+    heads = [constant.head() for constant in storage.waiting]
+    graph = model.graph.SerializeToString(deterministic=True)
+    size = len(graph) + sum(map(len, heads)) + sum(constant.nbytes for constant in storage.waiting)
+    if size > LARGEST:
+        raise OptionError(f"the model would take {size} bytes; from {LARGEST} on, weights need a file of their own")
+    model.ClearField("graph")
+    file.write(model.SerializeToString(deterministic=True) + tag(7) + varint(size) + graph)
+    for head, constant in zip(heads, storage.waiting, strict=True):
+        file.write(head)
+        for part in constant.parts:
+            file.write(np.ascontiguousarray(part).data)
+
+
+def tag(field: int) -> bytes:
+    """Of a field that has a length (protobuf)."""
+    return varint(field << 3 | 2)
+
+
+def varint(value: int) -> bytes:
+    """A number in groups of seven bits, the lowest first."""
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
 
 
 class Nodes:
@@ -101,13 +152,12 @@ class Nodes:
         name = self.unique(under)
         proto = self.onnx.TensorProto(name=name, data_type=kind, dims=shape)
         self.storage.put(proto, parts, nbytes)
-        self.constants.append(proto)
+        if not self.storage.waiting or self.storage.waiting[-1].proto is not proto:
+            self.constants.append(proto)
         return name
 
     def renamed(self, names: Mapping[str, str]) -> None:
-        """Values under other names, wherever they are written or read."""
+        """What nodes compute under other names, wherever it is written or read."""
         for node in self.nodes:
             node.input[:] = [names.get(name, name) for name in node.input]
             node.output[:] = [names.get(name, name) for name in node.output]
-        for constant in self.constants:
-            constant.name = names.get(constant.name, constant.name)

@@ -47,7 +47,6 @@ class Weights:
         key = (name, tuple(shape), half)
         if key not in self._known:
             self._known[key] = _Writer(self, name, tuple(shape), half).written(tensor)
-            tensor.release()
         return self._known[key]
 
 
@@ -81,8 +80,7 @@ class _Writer:
     def dense(self, tensor: Tensor) -> str:
         """Every number. What is float16 in the network stays it in the file."""
         stored = np.dtype(np.float16) if tensor.dtype == np.float16 else self.dtype
-        parts = (part.astype(stored, copy=False) for part in tensor.parts())
-        name = self.stored(stored, self.shape, parts, tensor.size * stored.itemsize, stored.name)
+        name = self.stored(stored, self.shape, floats(tensor, stored), tensor.size * stored.itemsize, stored.name)
         return name if stored == self.dtype else self.node("Cast", name, to=self.nodes.onnx.TensorProto.FLOAT)
 
     def levels(self, grid: Grid) -> str:
@@ -151,6 +149,13 @@ class _Writer:
 
     def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
         return self.nodes.add(kind, inputs, self.name, **attributes)[0]
+
+
+def floats(tensor: Tensor, dtype: np.dtype[Any]) -> Iterator[npt.NDArray[Any]]:
+    """Its values in parts; it is released when they have been taken."""
+    for part in tensor.parts():
+        yield part.astype(dtype, copy=False)
+    tensor.release()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -106,7 +106,7 @@ def test_memory_that_caffe_shares_changes_together():
     flat = (
         'layer { name: "v" type: "Flatten" bottom: "c" top: "v" } layer { name: "n" type: "ReLU" bottom: "v" top: "v" }'
     )
-    net = net_of(INPUT, CONV.partition("\n")[0], flat)
+    net = net_of(INPUT, CONV.rpartition("\n")[0], flat)
     blobs = run(net, {"x": pictures()}, "*")
     assert blobs["c"].min() == 0
     np.testing.assert_array_equal(blobs["c"].reshape(2, -1), blobs["v"])

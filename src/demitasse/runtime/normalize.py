@@ -39,7 +39,7 @@ def stored_statistics(call: Call) -> tuple[torch.Tensor, torch.Tensor]:
     mean, variance, factor = call.weights[:3]
     if torch.is_grad_enabled():
         mean, variance = mean.detach(), variance.detach()
-    divisor = float(factor)
+    divisor = factor.item()
     if divisor == 1:
         return mean, variance
     share = 1 / divisor if divisor else 0.0

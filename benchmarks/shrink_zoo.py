@@ -143,19 +143,28 @@ def row(
 
 
 def outputs(program: Runtime, net: dm.Net, made: Ready) -> dict[str, np.ndarray] | str:
-    """Values where differences show, by layer; or why there are none."""
-    wanted = [probe.layer for probe in probes(build(made.net).layers) if probe.kind == "values"]
+    """Values where differences show, by blob; or why there are none."""
+    writers = {name: layer.name for layer in build(net).layers for name in layer.outputs}
+    wanted = {writers[blob]: blob for blob in measured(made.net) if blob in writers}
     try:
-        (found,) = program.run(Subject(net), [dict(made.feeds)], wanted)  # type: ignore[arg-type]
+        (found,) = program.run(Subject(net), [dict(made.feeds)], list(wanted))  # type: ignore[arg-type]
     except dm.DemitasseError as error:
         return str(error)
-    return {name: found[name] for name in wanted if name in found}
+    return {blob: found[name] for name, blob in wanted.items() if name in found}
+
+
+def measured(net: dm.Net) -> set[str]:
+    """Blobs that are compared: outputs of the network, but for lists of boxes, and what decisions are made from."""
+    graph = build(net)
+    found = [probe for probe in probes(graph.layers) if probe.kind in ("values", "classes")]
+    makers = {layer.name: layer.outputs[0] for layer in graph.layers if layer.outputs}
+    return {makers[probe.layer] for probe in found if probe.layer in makers}
 
 
 def worst(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> float:
     """The largest error over the layers that both have, relative to the largest magnitude; layers that are gone, the
     values of which others have now, do not count as long as one is left."""
-    errors = []
+    errors: list[float] = []
     for name, values in before.items():
         other = after.get(name)
         if other is None:

@@ -172,7 +172,7 @@ def planted(net: dm.Net, seed: int) -> dm.Net:
     groups of channels that hang together."""
     rng = np.random.default_rng(seed)
     ties = tie(net)
-    whole = rng.random(ties.count) < 0.15
+    whole = (rng.random(ties.count) < 0.15) & ~ties.pinned
     owners = {place[0]: owner[0] for place, owner in ties.shared.items()}
     layers = list(net.layers)
     for position, places in ties.by_position.items():

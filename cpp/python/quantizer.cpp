@@ -24,18 +24,18 @@ using Matrix = nb::ndarray<const std::int32_t, nb::ndim<2>, nb::c_contig, nb::de
 using Floats = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Weights = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 using Levels = nb::ndarray<std::int32_t, nb::c_contig, nb::device::cpu>;
-using Centroids = std::array<double, 6>;
+using Centroids = std::array<double, 2 * demitasse::shift_count>;
 
 void check(bool fits, const char *message) {
     if (!fits) throw std::invalid_argument(message);
 }
 
-nb::ndarray<nb::numpy, float, nb::ndim<2>> dequantize(Matrix levels, Floats steps, bool trellis, Floats shifts) {
+nb::ndarray<nb::numpy, float, nb::ndim<2>> dequantize(Matrix levels, Floats steps, int trellis, Floats shifts) {
     const std::size_t rows = levels.shape(0), columns = levels.shape(1);
     check(steps.size() == 1 || steps.size() == rows, "dequantize takes one step, or one a row");
-    check(shifts.size() == 3, "dequantize takes three shifts");
-    const float *shift = shifts.data();
-    const demitasse::Reconstruction reconstruction{steps.data(), steps.size() != 1, {shift[0], shift[1], shift[2]}};
+    check(shifts.size() == demitasse::shift_count, "dequantize takes six shifts");
+    demitasse::Reconstruction reconstruction{steps.data(), steps.size() != 1, {}};
+    std::copy_n(shifts.data(), demitasse::shift_count, reconstruction.shifts);
     std::unique_ptr<float[]> out(new float[rows * columns]);
     {
         nb::gil_scoped_release release;
@@ -46,7 +46,7 @@ nb::ndarray<nb::numpy, float, nb::ndim<2>> dequantize(Matrix levels, Floats step
     return nb::ndarray<nb::numpy, float, nb::ndim<2>>(data, {rows, columns}, owner);
 }
 
-demitasse::QuantizerInput make_input(const Weights &weights, const Shape &shape, bool trellis, const Floats &steps,
+demitasse::QuantizerInput make_input(const Weights &weights, const Shape &shape, int trellis, const Floats &steps,
                                      const std::optional<Floats> &row_importance, const std::optional<Floats> &column_importance,
                                      const std::optional<Floats> &feedback = std::nullopt) {
     const Layout layout{shape[0], shape[1], shape[2], shape[3], trellis};
@@ -61,7 +61,7 @@ demitasse::QuantizerInput make_input(const Weights &weights, const Shape &shape,
             feedback ? feedback->size() / std::max<std::size_t>(layout.columns(), 1) : 0};
 }
 
-std::tuple<Centroids, double, double> quantize(Weights weights, const Shape &shape, Floats steps, bool trellis, float lambda,
+std::tuple<Centroids, double, double> quantize(Weights weights, const Shape &shape, Floats steps, int trellis, float lambda,
                                                int rounds, std::optional<Floats> row_importance,
                                                std::optional<Floats> column_importance, bool measure, Levels out,
                                                std::optional<Floats> feedback) {
@@ -72,12 +72,14 @@ std::tuple<Centroids, double, double> quantize(Weights weights, const Shape &sha
         nb::gil_scoped_release release;
         result = demitasse::quantize(input, {lambda, rounds}, measure, out.data());
     }
-    const Centroids centroids{result.pull[0], result.pull[1], result.pull[2], result.weight[0], result.weight[1], result.weight[2]};
+    Centroids centroids;
+    std::copy_n(result.pull, demitasse::shift_count, centroids.begin());
+    std::copy_n(result.weight, demitasse::shift_count, centroids.begin() + demitasse::shift_count);
     return {centroids, result.bits, result.squared_error};
 }
 
 std::tuple<int, std::size_t> find_fault(Weights weights, const Shape &shape, Floats steps) {
-    const demitasse::QuantizerInput input = make_input(weights, shape, false, steps, std::nullopt, std::nullopt);
+    const demitasse::QuantizerInput input = make_input(weights, shape, 0, steps, std::nullopt, std::nullopt);
     nb::gil_scoped_release release;
     std::size_t position = 0;
     const demitasse::WeightFault fault = demitasse::find_fault(input, position);

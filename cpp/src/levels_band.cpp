@@ -5,7 +5,6 @@
 
 #include "levels_band_vector.hpp"
 #include "levels_split.hpp"
-#include "demitasse/trellis.hpp"
 
 namespace demitasse {
 
@@ -79,11 +78,11 @@ std::size_t decode_band_plain(BandDecoder &band, std::size_t first, std::size_t 
             if (band.weights) {
                 const std::int32_t magnitude = std::abs(levels[lane]);
                 const std::int32_t index = band.trellis && magnitude ? 2 * magnitude - trellis_quantiser(state) : magnitude;
-                const float value = (float(index) - band.shifts[magnitude < 4 ? magnitude : 4]) * band.step[lane];
+                const float value = (float(index) - band.shifts[std::min(index, shift_count + 1)]) * band.step[lane];
                 *band.weights++ = levels[lane] < 0 ? -value : value;
             }
             if (band.levels) *band.levels++ = levels[lane];
-            if (band.trellis) band.trellis_state[lane] = trellis_next(state, levels[lane]);
+            if (band.trellis) band.trellis_state[lane] = band.transitions[state][levels[lane] & 1];
             walk.levels(c)[lane] = std::clamp(levels[lane], -magnitude_cap, magnitude_cap);
             sum += std::abs(walk.levels(c)[lane]);
         }

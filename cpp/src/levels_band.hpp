@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "demitasse/trellis.hpp"
 #include "levels_context.hpp"
 #include "levels_side.hpp"
 #include "levels_statistics.hpp"
@@ -32,6 +33,7 @@ struct BandDecoder {
     std::vector<PackedWeights> place_weights;  // by kernel position
     std::uint8_t scale[lanes];
     bool trellis;
+    const Transitions *transitions;  // the vector paths know those of eight states alone
     std::int32_t trellis_state[lanes];
     const LaneTables *tables;
 
@@ -49,7 +51,7 @@ struct BandDecoder {
     std::int32_t *levels;
     float *weights;
     float step[lanes];
-    float shifts[8];  // of magnitudes 0..4 and beyond
+    float shifts[shift_count + 2];  // of indices 0, 1, ... and beyond
 };
 
 constexpr std::uint32_t lane_low = 1u << 16;  // a lane's state lies in [2^16, 2^32)

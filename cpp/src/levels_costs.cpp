@@ -67,7 +67,7 @@ double estimate_bits(const std::int32_t *levels, const Layout &layout) {
         int state = 0;
         for (std::size_t c = 0; c < columns; ++c, ++i) {
             bits += costs.cost(costs.context[i], layout.trellis ? unsigned(trellis_quantiser(state)) : 0, levels[i]);
-            if (layout.trellis) state = trellis_next(state, levels[i]);
+            if (layout.trellis) state = transitions_of(layout.trellis)[state][levels[i] & 1];
         }
     }
     return bits;

@@ -174,6 +174,7 @@ class Walk {
         std::int64_t row_sum = 0, ratio = 256;
         std::int32_t row_mean = tensor_mean_, recent = tensor_mean_, kernel_sum = 0;
         const int kernel = int(kernel_), width = int(layout_.kernel_w);
+        const Transitions *transitions = transitions_of(layout_.trellis);
         const std::int32_t rate = AdaptiveBit::rate(int(std::min<std::uint32_t>(r, 255)));
         alignas(32) std::int32_t e[Predictor::features], s[Predictor::features];
         for (std::size_t c = 0; c < columns_; ++c) {
@@ -232,7 +233,7 @@ class Walk {
 
             const std::int32_t level = model_.code_level(coder_, around, writing ? 0 : out[c]);
             if (writing) out[c] = level;
-            if (layout_.trellis) state = trellis_next(state, level);
+            if (layout_.trellis) state = transitions[state][level & 1];
             const std::int32_t value = sixteenths(level), m = std::abs(value);
             cur[c] = value;
             magnitudes.learn(e, m - expected, expected_rate);

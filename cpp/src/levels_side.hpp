@@ -108,7 +108,7 @@ void visit(const std::int32_t *levels, const Layout &layout, const Side &side, A
             for (int lane = 0; lane < rows; ++lane) {
                 const std::size_t index = (band * lanes + std::size_t(lane)) * columns + c;
                 const int quantiser = layout.trellis ? trellis_quantiser(state[lane]) : 0;
-                if (layout.trellis) state[lane] = trellis_next(state[lane], levels[index]);
+                if (layout.trellis) state[lane] = transitions_of(layout.trellis)[state[lane]][levels[index] & 1];
                 walk.levels(c)[lane] = levels[index];
                 at(Visit{index, quantiser, contexts.magnitude_class[lane], contexts.lean[lane], levels[index], scale[lane] != 0});
             }

@@ -117,9 +117,11 @@ class LaneDecoder {
         band_.walk = &walk;
         band_.place_weights.clear();
         for (std::size_t k = 0; k < layout.kernel(); ++k) band_.place_weights.emplace_back(walk.combination(k));
-        band_.trellis = layout.trellis;
+        band_.trellis = layout.trellis != 0;
+        band_.transitions = transitions_of(layout.trellis);
+        const DecodeBand path = layout.trellis == wide_states ? decode_band_plain : output.path;
         std::fill(std::begin(band_.shifts), std::end(band_.shifts), 0.0f);
-        if (output.weights) std::copy_n(output.how.shifts, 3, band_.shifts + 1);
+        if (output.weights) std::copy_n(output.how.shifts, shift_count, band_.shifts + 1);
         for (std::size_t row = 0; row < layout.rows; row += lanes) {
             const int rows = int(std::min<std::size_t>(lanes, layout.rows - row));
             std::fill(std::begin(band_.scale), std::end(band_.scale), std::uint8_t(0));
@@ -129,7 +131,7 @@ class LaneDecoder {
             for (int lane = 0; lane < rows && output.weights; ++lane)
                 band_.step[lane] = output.how.steps[output.how.step_per_row ? row + std::size_t(lane) : 0];
             walk.begin(band_.scale);
-            run_band(row, rows, output);
+            run_band(row, rows, path, output);
             walk.end();
         }
     }
@@ -142,7 +144,7 @@ class LaneDecoder {
 
   private:
     // A tile at a time, so that what is untangled is still in the cache.
-    void run_band(std::size_t row, int rows, const TableOutput &output) {
+    void run_band(std::size_t row, int rows, DecodeBand path, const TableOutput &output) {
         constexpr std::size_t tile = 128;
         std::int32_t levels[tile * lanes];
         float weights[tile * lanes];
@@ -153,7 +155,7 @@ class LaneDecoder {
             band_.levels = output.levels ? levels : nullptr;
             band_.weights = output.weights ? weights : nullptr;
             band_.sums = sums;
-            const std::size_t column = output.path(band_, first, last);
+            const std::size_t column = path(band_, first, last);
             if (column < last) decode_band_plain(band_, column, last);
             if (coder_.overrun()) throw LevelsError("the stream ends before its levels do");
             band_.walk->learn(first, sums, last - first);

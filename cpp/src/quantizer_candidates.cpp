@@ -1,5 +1,6 @@
 #include "quantizer_candidates.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 
@@ -37,9 +38,10 @@ CandidateLevels trellis_candidates(std::int32_t whole, bool negative) {
     return out;
 }
 
-CandidateTable::CandidateTable(const LevelCosts &costs, const float (&shifts)[3], float lambda)
-    : costs_(costs), shifts_{shifts[0], shifts[1], shifts[2]}, lambda_(lambda * cost_unit),
+CandidateTable::CandidateTable(const LevelCosts &costs, const Shifts &shifts, float lambda)
+    : costs_(costs), lambda_(lambda * cost_unit),
       bits_(std::size_t(LevelCosts::contexts) * cells) {
+    std::copy_n(shifts, shift_count, shifts_);
     for (int cell = 0; cell < cells; ++cell) {
         levels_[cell] = cell == zero_cell ? CandidateLevels{} : trellis_candidates(cell / 2, cell & 1);
         for (int i = 0; i < candidates; ++i) {
@@ -59,8 +61,7 @@ CandidateTable::CandidateTable(const LevelCosts &costs, const float (&shifts)[3]
 }
 
 float CandidateTable::point(int quantiser, std::int32_t level) const {
-    const std::int32_t magnitude = std::abs(level);
-    const float at = float(std::abs(trellis_index(quantiser, level))) - (magnitude >= 1 && magnitude <= 3 ? shifts_[magnitude - 1] : 0.0f);
+    const float at = shifted(std::abs(trellis_index(quantiser, level)), shifts_);
     return level < 0 ? -at : at;
 }
 

@@ -24,6 +24,13 @@ constexpr int far_cell = cells;  // candidates are worked out weight by weight
 constexpr float cost_unit = 4096;
 constexpr float cost_limit = float(1 << 24);
 
+using Shifts = float[shift_count];
+
+// A point of reconstruction, in steps: without a shift it is the index.
+inline float shifted(std::int32_t index, const Shifts &shifts) {
+    return float(index) - (index >= 1 && index <= shift_count ? shifts[index - 1] : 0.0f);
+}
+
 struct alignas(32) Lanes {
     float value[candidates];
 };
@@ -50,7 +57,7 @@ CandidateLevels trellis_candidates(std::int32_t whole, bool negative);
 // Everything that one round of the search needs to know.
 class CandidateTable {
   public:
-    CandidateTable(const LevelCosts &costs, const float (&shifts)[3], float lambda);
+    CandidateTable(const LevelCosts &costs, const Shifts &shifts, float lambda);
 
     const CandidateLevels &levels(int cell) const { return levels_[cell]; }
     const float *points(int cell) const { return points_[cell].value; }  // |reconstruction| on the weight's own side
@@ -68,7 +75,8 @@ class CandidateTable {
     float cost(unsigned context, int quantiser, std::int32_t level) const;
 
     const LevelCosts &costs_;
-    float shifts_[3], lambda_;
+    Shifts shifts_;
+    float lambda_;
     CandidateLevels levels_[cells];
     Lanes points_[cells];
     std::vector<Lanes> bits_;

@@ -21,7 +21,14 @@ constexpr std::uint64_t packed_transitions() {
 }
 
 // The quantiser that each level was read on; returns the state after the last.
-int find_quantisers(const std::int32_t *levels, std::size_t count, int state, std::int32_t *quantisers) {
+int find_quantisers(const std::int32_t *levels, std::size_t count, int state, bool wide, std::int32_t *quantisers) {
+    if (wide) {
+        for (std::size_t i = 0; i < count; ++i) {
+            quantisers[i] = trellis_quantiser(state);
+            state = wide_transitions.next[state][levels[i] & 1];
+        }
+        return state;
+    }
     constexpr std::uint64_t transitions = packed_transitions();
     for (std::size_t i = 0; i < count; ++i) {
         quantisers[i] = trellis_quantiser(state);
@@ -38,19 +45,19 @@ int find_quantisers(const std::int32_t *levels, std::size_t count, int state, st
 
 // Inlined into functions for different instruction sets: none fuses operations, so all give the same bits.
 DEMITASSE_INLINE void reconstruct_with(const std::int32_t *levels, const std::int32_t *quantisers, std::size_t count,
-                                       std::uint32_t scale, float step, const float (&shifts)[3], float *out) {
+                                       std::uint32_t scale, float step, const float (&shifts)[shift_count], float *out) {
     // Selections are masks of bits: compilers make vectors of these, and not of conditions on floats.
-    std::uint32_t shift_bits[3];
+    std::uint32_t shift_bits[shift_count];
     std::memcpy(shift_bits, shifts, sizeof shift_bits);
-    const std::uint32_t first = shift_bits[0], second = shift_bits[1], third = shift_bits[2];
     for (std::size_t i = 0; i < count; ++i) {
         const auto bits = std::uint32_t(levels[i]);  // unsigned, so that every int32 has a magnitude
         const std::uint32_t negative = 0u - (bits >> 31), magnitude = (bits ^ negative) - negative;
-        const std::uint32_t chosen = (first & (0u - std::uint32_t(magnitude == 1))) | (second & (0u - std::uint32_t(magnitude == 2))) |
-                                     (third & (0u - std::uint32_t(magnitude == 3)));
+        const std::uint32_t index = scale * magnitude - std::uint32_t(quantisers[i]);
+        std::uint32_t chosen = 0;
+        for (std::uint32_t k = 0; k < shift_count; ++k) chosen |= shift_bits[k] & (0u - std::uint32_t(index == k + 1));
         float shift;
         std::memcpy(&shift, &chosen, sizeof shift);
-        const float value = (float(std::int32_t(scale * magnitude - std::uint32_t(quantisers[i]))) - shift) * step;
+        const float value = (float(std::int32_t(index)) - shift) * step;
         std::uint32_t value_bits;
         std::memcpy(&value_bits, &value, sizeof value_bits);
         value_bits = (value_bits ^ (negative & 0x80000000u)) & (0u - std::uint32_t(magnitude != 0));
@@ -60,13 +67,13 @@ DEMITASSE_INLINE void reconstruct_with(const std::int32_t *levels, const std::in
 
 #ifdef DEMITASSE_AVX2
 __attribute__((target("avx2"))) void reconstruct_avx2(const std::int32_t *levels, const std::int32_t *quantisers, std::size_t count,
-                                                      std::uint32_t scale, float step, const float (&shifts)[3], float *out) {
+                                                      std::uint32_t scale, float step, const float (&shifts)[shift_count], float *out) {
     reconstruct_with(levels, quantisers, count, scale, step, shifts, out);
 }
 #endif
 
 void reconstruct(const std::int32_t *levels, const std::int32_t *quantisers, std::size_t count, std::uint32_t scale, float step,
-                 const float (&shifts)[3], float *out) {
+                 const float (&shifts)[shift_count], float *out) {
 #ifdef DEMITASSE_AVX2
     if (has_avx2()) return reconstruct_avx2(levels, quantisers, count, scale, step, shifts, out);
 #endif
@@ -75,7 +82,7 @@ void reconstruct(const std::int32_t *levels, const std::int32_t *quantisers, std
 
 }  // namespace
 
-void dequantize(const std::int32_t *levels, std::size_t rows, std::size_t columns, bool trellis,
+void dequantize(const std::int32_t *levels, std::size_t rows, std::size_t columns, int trellis,
                 const Reconstruction &reconstruction, float *out) {
     std::int32_t quantisers[part] = {};
     for (std::size_t row = 0; row < rows; ++row) {
@@ -83,7 +90,7 @@ void dequantize(const std::int32_t *levels, std::size_t rows, std::size_t column
         int state = 0;
         for (std::size_t from = 0; from < columns; from += part) {
             const std::size_t count = std::min(part, columns - from);
-            if (trellis) state = find_quantisers(levels, count, state, quantisers);
+            if (trellis) state = find_quantisers(levels, count, state, trellis == wide_states, quantisers);
             reconstruct(levels, quantisers, count, trellis ? 2u : 1u, step, reconstruction.shifts, out);
             levels += count;
             out += count;

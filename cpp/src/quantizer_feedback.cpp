@@ -119,12 +119,11 @@ void FeedbackSearch::run(const CandidateTable &table, const SearchRow &row, floa
         state = mark.before;
         levels[c] = mark.level;
         distortion += double(mark.distortion) / double(cost_unit);
-        const std::int32_t magnitude = std::abs(mark.level);
-        if (magnitude < 1 || magnitude > 3) continue;
-        const float index = float(std::abs(trellis_index(trellis_quantiser(state), mark.level)));
+        const std::int32_t index = std::abs(trellis_index(trellis_quantiser(state), mark.level));
+        if (index < 1 || index > shift_count) continue;
         const float importance = row.importance(c);
-        out.pull[magnitude - 1] += double(importance) * double(index - (mark.level < 0 ? -mark.target : mark.target));
-        out.weight[magnitude - 1] += double(importance);
+        out.pull[index - 1] += double(importance) * double(float(index) - (mark.level < 0 ? -mark.target : mark.target));
+        out.weight[index - 1] += double(importance);
     }
     out.squared_error += distortion * double(step) * double(step);
 }

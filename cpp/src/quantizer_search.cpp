@@ -125,7 +125,7 @@ void TrellisSearch::run(const CandidateTable &table, const SearchRow &row, std::
     run_plain(table, row, levels);
 }
 
-void round_row(const LevelCosts &costs, const float (&shifts)[3], float lambda, const SearchRow &row,
+void round_row(const LevelCosts &costs, const Shifts &shifts, float lambda, const SearchRow &row,
                const float *weights, std::int32_t *levels) {
     for (std::size_t c = 0; c < row.columns; ++c) {
         const float magnitude = row.cells.magnitude[c], importance = row.importance(c);
@@ -135,7 +135,7 @@ void round_row(const LevelCosts &costs, const float (&shifts)[3], float lambda, 
         float least = 0;
         for (int i = 0; i < 4 && magnitude != 0; ++i) {
             const std::int32_t level = negative ? -tried[i] : tried[i];
-            const float point = float(tried[i]) - (tried[i] >= 1 && tried[i] <= 3 ? shifts[tried[i] - 1] : 0.0f);
+            const float point = shifted(tried[i], shifts);
             const float distance = magnitude - point;
             const float total = distance * distance * importance + lambda * costs.cost(row.contexts[c], 0, level);
             if (i == 0 || total < least) {

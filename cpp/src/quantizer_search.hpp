@@ -35,7 +35,7 @@ class TrellisSearch {
 };
 
 // Without a trellis: each weight by itself.
-void round_row(const LevelCosts &costs, const float (&shifts)[3], float lambda, const SearchRow &row,
+void round_row(const LevelCosts &costs, const Shifts &shifts, float lambda, const SearchRow &row,
                const float *weights, std::int32_t *levels);
 
 }  // namespace demitasse

@@ -26,7 +26,7 @@ float level_cost(const std::int32_t *starts, std::int32_t folded, int low_bits) 
 
 Statistics::Statistics(const std::int32_t *levels, const Layout &layout, std::size_t stride, bool fit)
     : layout_(layout), scales_(layout.rows), combinations_(1, usual_combination) {
-    restart(levels);
+    restart(levels, layout.trellis);
     if (fit) combinations_ = fit_combinations(levels, layout, scales_);
     BandWalk all = walk();
     for (std::size_t band = 0; band < bands(); band += stride) {
@@ -35,7 +35,8 @@ Statistics::Statistics(const std::int32_t *levels, const Layout &layout, std::si
     }
 }
 
-void Statistics::restart(const std::int32_t *levels) {
+void Statistics::restart(const std::int32_t *levels, int trellis) {
+    layout_.trellis = trellis;
     for (std::size_t r = 0; r < layout_.rows; ++r)
         scales_[r] = std::uint8_t(row_scale(levels + r * layout_.columns(), layout_.columns()));
     counts_ = SymbolCounts();
@@ -53,6 +54,7 @@ void Statistics::end(BandWalk &walk, std::size_t band, const std::int32_t *level
     const std::size_t columns = layout_.columns(), rows = rows_of(band);
     const std::int32_t *row[lanes];
     int state[lanes] = {};
+    const Transitions *transitions = transitions_of(layout_.trellis);
     for (std::size_t lane = 0; lane < rows; ++lane) row[lane] = levels + (band * lanes + lane) * columns;
     BandContexts contexts;
     for (std::size_t c = 0; c < columns; ++c) {
@@ -63,7 +65,7 @@ void Statistics::end(BandWalk &walk, std::size_t band, const std::int32_t *level
             const std::int32_t level = row[lane][c];
             seen[lane] = level;
             const int quantiser = layout_.trellis ? trellis_quantiser(state[lane]) : 0;
-            if (layout_.trellis) state[lane] = trellis_next(state[lane], level);
+            if (layout_.trellis) state[lane] = transitions[state[lane]][level & 1];
             if (scales_[band * lanes + lane] == 0) continue;
             const int lean = contexts.lean[lane], magnitude_class = contexts.magnitude_class[lane];
             const Split split = split_level(lean < 0 ? -level : level, split_bits(magnitude_class));

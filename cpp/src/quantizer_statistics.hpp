@@ -16,8 +16,8 @@ class Statistics {
     // Counts every `stride`th band of these levels, in contexts fitted to them or in what is about right everywhere.
     Statistics(const std::int32_t *levels, const Layout &layout, std::size_t stride, bool fit);
 
-    // The counts start anew, and the scale of each row is that of these levels.
-    void restart(const std::int32_t *levels);
+    // The counts start anew, for levels of a trellis of so many states, and each row has the scale of these levels.
+    void restart(const std::int32_t *levels, int trellis);
 
     BandWalk walk() const { return BandWalk(layout_, combinations_); }
     void begin(BandWalk &walk, std::size_t band) const;

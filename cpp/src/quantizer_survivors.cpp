@@ -32,9 +32,8 @@ unsigned context_of(std::int32_t expected, std::int32_t lean) {
 
 }  // namespace
 
-SurvivorSearch::SurvivorSearch(const Layout &layout, const BandWalk &walk)
-    : walk_(walk), positions_(layout.kernel()), expected_(layout.columns()), lean_(layout.columns()),
-      trace_(layout.columns()), far_context_(layout.columns()) {
+RowContexts::RowContexts(const Layout &layout, const BandWalk &walk)
+    : walk_(walk), positions_(layout.kernel()), expected_(layout.columns()), lean_(layout.columns()) {
     for (std::size_t p = 0; p < positions_.size(); ++p) {
         const Combination &from = walk.combination(p);
         const std::int32_t distance[Combination::neighbours] = {1, 2, walk.distances(p).up, walk.distances(p).before};
@@ -52,7 +51,7 @@ SurvivorSearch::SurvivorSearch(const Layout &layout, const BandWalk &walk)
     }
 }
 
-void SurvivorSearch::prepare(int lane, const std::int32_t *levels) {
+void RowContexts::prepare(int lane, const std::int32_t *levels) {
     const std::int32_t mantissa = walk_.scale_mantissas()[lane], shift = walk_.scale_shifts()[lane];
     const std::int32_t *factors = walk_.column_factors();
     const std::size_t kernel = positions_.size();
@@ -72,6 +71,20 @@ void SurvivorSearch::prepare(int lane, const std::int32_t *levels) {
         }
     }
 }
+
+unsigned RowContexts::at(std::size_t column, const std::int32_t (&past)[near_columns]) const {
+    const Near &near = positions_[column % positions_.size()].near;
+    std::int32_t expected = expected_[column], lean = lean_[column];
+    for (std::size_t i = 0; i < near_columns; ++i) {
+        const std::int32_t level = std::clamp(past[i], -magnitude_cap, magnitude_cap);
+        expected += std::abs(level) * (i % 2 ? high_half(near.expected[i / 2]) : low_half(near.expected[i / 2]));
+        lean += level * (i % 2 ? high_half(near.lean[i / 2]) : low_half(near.lean[i / 2]));
+    }
+    return context_of(expected, lean);
+}
+
+SurvivorSearch::SurvivorSearch(const Layout &layout, const BandWalk &walk)
+    : RowContexts(layout, walk), trace_(layout.columns()), far_context_(layout.columns()) {}
 
 void SurvivorSearch::trace_back(const CandidateTable &table, const SearchRow &row, int state, std::int32_t *levels) const {
     for (std::size_t c = row.columns; c-- > 0;) {

@@ -1,6 +1,7 @@
 // Damaged streams must end in the decoder's own exception or in some numbers: never in a read or write out of bounds.
 // Meant for -DDEMITASSE_SANITIZE=ON; DEMITASSE_FUZZ_ROUNDS says how many damaged streams of each kind (default 20000).
 #include <algorithm>
+#include <array>
 #include <climits>
 #include <cmath>
 #include <cstdio>
@@ -85,7 +86,7 @@ void check(bool holds, const char *what) {
 void attack_levels(int rounds) {
     std::vector<Layout> layouts(2);
     layouts[0].rows = 19, layouts[0].channels = 5, layouts[0].kernel_h = 3, layouts[0].kernel_w = 3;
-    layouts[0].trellis = true;
+    layouts[0].trellis = 8;
     layouts[1].rows = 1, layouts[1].channels = 33;
     const auto a = laplacian(layouts[0].size(), 1.5, 1), b = laplacian(layouts[1].size(), 300, 2);
     const std::vector<LevelTensor> tensors = {{a.data(), layouts[0]}, {b.data(), layouts[1]}};
@@ -197,7 +198,7 @@ void attack_quantizer(int rounds) {
     int taken = 0;
     for (int round = 0; round < rounds / 20; ++round) {
         QuantizerInput input{};
-        input.layout.rows = 1 + random() % 5, input.layout.channels = 1 + random() % 40, input.layout.trellis = random() % 2;
+        input.layout.rows = 1 + random() % 5, input.layout.channels = 1 + random() % 40, input.layout.trellis = std::array{0, 8, 256}[random() % 3];
         std::vector<float> weights(input.layout.size());
         for (auto &weight : weights) {
             const std::uint32_t bits = std::uint32_t(random());

@@ -59,16 +59,16 @@ Levels draw(const Layout &layout, Style style, Random &random) {
 
 const std::vector<Layout> &layouts() {
     static const std::vector<Layout> out = {
-        {1, 1, 1, 1, false},   {1, 7, 1, 1, true},    {3, 1, 3, 3, false},    {8, 4, 1, 1, true},   {9, 5, 3, 3, true},
-        {17, 33, 1, 1, false}, {40, 16, 3, 3, false}, {16, 3, 11, 11, false}, {300, 20, 1, 1, true}, {20, 1, 5, 5, true},
-        {2, 600, 1, 3, false}, {0, 5, 1, 1, false},   {5, 0, 3, 3, true},
+        {1, 1, 1, 1, 0},   {1, 7, 1, 1, 8},    {3, 1, 3, 3, 0},    {8, 4, 1, 1, 8},   {9, 5, 3, 3, 8},   {9, 5, 3, 3, 256},
+        {17, 33, 1, 1, 0}, {40, 16, 3, 3, 0}, {16, 3, 11, 11, 0}, {300, 20, 1, 1, 8}, {20, 1, 5, 5, 8}, {20, 30, 1, 1, 256},
+        {2, 600, 1, 3, 0}, {0, 5, 1, 1, 0},   {5, 0, 3, 3, 8},
     };
     return out;
 }
 
 std::string name(const Layout &l, Style style) {
     return std::to_string(l.rows) + "x" + std::to_string(l.channels) + "x" + std::to_string(l.kernel_h) + "x" + std::to_string(l.kernel_w) +
-           (l.trellis ? " trellis " : " ") + style_names[int(style)];
+           " trellis " + std::to_string(l.trellis) + " " + style_names[int(style)];
 }
 
 void test_round_trips() {
@@ -83,7 +83,7 @@ void test_round_trips() {
                 std::vector<float> row_steps(layout.rows);
                 for (std::uint32_t r = 0; r < layout.rows; ++r) row_steps[r] = 0.01f * float(r % 7 + 1);
                 const bool per_row = layout.rows % 2 == 0;
-                const Reconstruction how{per_row ? row_steps.data() : &one, per_row, {0.0625f, 0.03125f, -0.25f}};
+                const Reconstruction how{per_row ? row_steps.data() : &one, per_row, {0.0625f, 0.03125f, -0.25f, 0.125f, -0.0625f, 0.5f}};
                 std::vector<float> wanted(layout.size());
                 dequantize(levels.data(), layout.rows, layout.columns(), layout.trellis, how, wanted.data());
                 for (const char *path : decode_paths()) {
@@ -144,7 +144,7 @@ void test_format_stands_still() {
 
 void test_damage() {
     Random random(4);
-    const Layout layout{20, 6, 3, 3, true};
+    const Layout layout{20, 6, 3, 3, 8};
     for (LevelCoder coder : {LevelCoder::mixing, LevelCoder::tables}) {
         for (Style style : styles) {
             const Levels levels = draw(layout, style, random);
@@ -170,7 +170,7 @@ void test_damage() {
 }
 
 void test_limits() {
-    const Layout layout{1, 2, 1, 1, false};
+    const Layout layout{1, 2, 1, 1, 0};
     for (LevelCoder coder : {LevelCoder::mixing, LevelCoder::tables}) {
         const Levels most{level_limit, -level_limit};
         Levels back(2);
@@ -190,7 +190,7 @@ void test_limits() {
 
 void test_costs() {
     Random random(5);
-    for (bool trellis : {false, true}) {
+    for (int trellis : {0, 8, 256}) {
         const Layout layout{256, 40, 3, 3, trellis};
         for (Style style : {Style::sparse, Style::small, Style::smooth, Style::large}) {
             const Levels levels = draw(layout, style, random);

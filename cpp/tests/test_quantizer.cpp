@@ -8,6 +8,7 @@
 
 #include "../src/quantizer_search.hpp"
 #include "../src/quantizer_survivors.hpp"
+#include "../src/quantizer_wide.hpp"
 #include "demitasse/quantizer.hpp"
 #include "demitasse/trellis.hpp"
 
@@ -44,21 +45,23 @@ LevelCosts draw_costs(std::mt19937 &random, std::size_t columns) {
 struct Case {
     std::vector<float> weights;
     LevelCosts costs;
-    float step = 0.5f, lambda = 0.3f, shifts[3] = {0.1f, -0.05f, 0.02f};
+    float step = 0.5f, lambda = 0.3f;
+    Shifts shifts = {0.1f, -0.05f, 0.02f, 0.1f, 0.01f, -0.02f};
+    int states = trellis_states;
     std::vector<float> column_importance;
 
     double cost(const std::vector<std::int32_t> &levels) const {
         double sum = 0;
         int state = 0;
         for (std::size_t c = 0; c < weights.size(); ++c) {
-            const std::int32_t magnitude = std::abs(levels[c]);
             const int quantiser = trellis_quantiser(state);
-            double point = std::abs(trellis_index(quantiser, levels[c]));
-            if (magnitude >= 1 && magnitude <= 3) point -= double(shifts[magnitude - 1]);
+            const std::int32_t index = std::abs(trellis_index(quantiser, levels[c]));
+            double point = index;
+            if (index >= 1 && index <= 6) point -= double(shifts[index - 1]);
             const double distance = double(weights[c] / step) - (levels[c] < 0 ? -point : point);
             sum += double(column_importance[c]) * distance * distance +
                    double(lambda) * double(costs.cost(costs.context[c], unsigned(quantiser), levels[c]));
-            state = trellis_next(state, levels[c]);
+            state = transitions_of(states)[state][levels[c] & 1];
         }
         return sum;
     }
@@ -89,11 +92,9 @@ void search(const Case &from, bool plain, bool all_far, std::vector<std::int32_t
     else trellis.run(table, row, levels.data());
 }
 
-void finds_the_cheapest_path(unsigned seed) {
+double least_cost(const Case &from) {
     constexpr std::int32_t reach = 3;
-    const Case from = draw_case(seed, 6, 1.0f);
-    std::vector<std::int32_t> found, levels(from.weights.size(), -reach);
-    search(from, true, false, found);
+    std::vector<std::int32_t> levels(from.weights.size(), -reach);
     double least = 1e30;
     for (bool more = true; more;) {
         bool allowed = true;
@@ -108,7 +109,14 @@ void finds_the_cheapest_path(unsigned seed) {
             level = -reach;
         }
     }
-    expect(from.cost(found) <= least + 2.0 * double(levels.size()) / double(cost_unit), "a cheaper path exists", seed);
+    return least;
+}
+
+void finds_the_cheapest_path(unsigned seed) {
+    const Case from = draw_case(seed, 6, 1.0f);
+    std::vector<std::int32_t> found;
+    search(from, true, false, found);
+    expect(from.cost(found) <= least_cost(from) + 2.0 * double(found.size()) / double(cost_unit), "a cheaper path exists", seed);
 }
 
 void paths_agree(unsigned seed) {
@@ -163,7 +171,7 @@ struct Band {
 };
 
 void survivors_paths_agree(unsigned seed) {
-    for (const Layout layout : {Layout{8, 300, 1, 1, true}, Layout{8, 40, 3, 3, true}, Layout{8, 50, 1, 3, true}, Layout{8, 100, 3, 1, true}}) {
+    for (const Layout layout : {Layout{8, 300, 1, 1, 8}, Layout{8, 40, 3, 3, 8}, Layout{8, 50, 1, 3, 8}, Layout{8, 100, 3, 1, 8}}) {
         for (const float spread : {0.3f, 2.0f, 20.0f, 1e5f}) {
             const Case from = draw_case(seed, layout.columns(), spread);
             Band band(layout, seed);
@@ -182,11 +190,31 @@ void survivors_paths_agree(unsigned seed) {
     }
 }
 
+// Where contexts make no difference, the wide search too finds the cheapest path.
+void wide_search_finds_the_cheapest_path(unsigned seed) {
+    Case from = draw_case(seed, 6, 1.0f);
+    from.states = wide_states;
+    const std::size_t of_one = 2 * LevelCosts::symbols;
+    for (std::size_t context = 1; context < LevelCosts::contexts; ++context)
+        std::copy_n(from.costs.bits.begin(), of_one, from.costs.bits.begin() + std::ptrdiff_t(context * of_one));
+    const Layout layout{8, 6, 1, 1, wide_states};
+    Band band(layout, seed);
+    WideSearch wide(layout, band.walk);
+    for (const bool all_far : {false, true}) {
+        Cells cells(layout.columns());
+        cells.fill(from.weights.data(), layout.columns(), from.step, all_far);
+        const CandidateTable table(from.costs, from.shifts, from.lambda);
+        std::vector<std::int32_t> found(layout.columns(), 1);
+        wide.run(table, {cells, nullptr, 1, from.column_importance.data(), layout.columns()}, 0, found.data());
+        expect(from.cost(found) <= least_cost(from) + 2.0 * double(found.size()) / double(cost_unit), "a cheaper wide path exists", seed);
+    }
+}
+
 // Costs by context as they are in practice: a level far from the expected magnitude is dear.
 void survivors_see_their_own_contexts() {
     double stale = 0, fresh = 0;
     for (unsigned seed = 0; seed < 12; ++seed) {
-        const Layout layout{8, 400, 1, 1, true};
+        const Layout layout{8, 400, 1, 1, 8};
         Case from = draw_case(seed, layout.columns(), 1.5f);
         Band band(layout, seed);
         for (int context = 0; context < LevelCosts::contexts; ++context) {
@@ -215,7 +243,9 @@ void values_are_where_the_search_puts_them(unsigned seed) {
     std::vector<std::int32_t> levels;
     search(from, false, false, levels);
     std::vector<float> values(levels.size());
-    dequantize(levels.data(), 1, levels.size(), true, {&from.step, false, {from.shifts[0], from.shifts[1], from.shifts[2]}}, values.data());
+    Reconstruction reconstruction{&from.step, false, {}};
+    std::copy_n(from.shifts, shift_count, reconstruction.shifts);
+    dequantize(levels.data(), 1, levels.size(), true, reconstruction, values.data());
     double error = 0, bits = 0;
     int state = 0;
     for (std::size_t c = 0; c < levels.size(); ++c) {
@@ -235,6 +265,7 @@ int main() {
         paths_agree(seed);
         cells_and_far_candidates_agree(seed);
         survivors_paths_agree(seed);
+        wide_search_finds_the_cheapest_path(seed);
         values_are_where_the_search_puts_them(seed);
     }
     survivors_see_their_own_contexts();

@@ -9,13 +9,13 @@ import numpy.typing as npt
 Buffer = bytes | bytearray | memoryview | npt.NDArray[Any]
 
 def dequantize(
-    levels: npt.NDArray[np.int32], steps: npt.NDArray[np.float32], trellis: bool, shifts: npt.NDArray[np.float32]
+    levels: npt.NDArray[np.int32], steps: npt.NDArray[np.float32], trellis: int, shifts: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]: ...
 def quantize(
     weights: npt.NDArray[np.float32],
     shape: tuple[int, int, int, int],
     steps: npt.NDArray[np.float32],
-    trellis: bool,
+    trellis: int,
     lam: float,
     rounds: int,
     row_importance: npt.NDArray[np.float32] | None,
@@ -34,24 +34,24 @@ class LevelsError(ValueError):
 def encode_levels(
     arrays: Sequence[npt.NDArray[np.int32]],
     shapes: Sequence[tuple[int, int, int, int]],
-    trellis: Sequence[bool],
+    trellis: Sequence[int],
     coder: int,
 ) -> bytes: ...
 def decode_levels(
     data: npt.NDArray[np.uint8],
     shapes: Sequence[tuple[int, int, int, int]],
-    trellis: Sequence[bool],
+    trellis: Sequence[int],
     arrays: Sequence[npt.NDArray[np.int32]],
 ) -> None: ...
 def decode_levels_to_float(
     data: npt.NDArray[np.uint8],
     shapes: Sequence[tuple[int, int, int, int]],
-    trellis: Sequence[bool],
+    trellis: Sequence[int],
     steps: Sequence[npt.NDArray[np.float32]],
     shifts: Sequence[npt.NDArray[np.float32]],
     arrays: Sequence[npt.NDArray[np.float32]],
 ) -> None: ...
-def level_bits(levels: npt.NDArray[np.int32], shape: tuple[int, int, int, int], trellis: bool) -> float: ...
+def level_bits(levels: npt.NDArray[np.int32], shape: tuple[int, int, int, int], trellis: int) -> float: ...
 
 class LosslessError(ValueError): ...
 

@@ -104,18 +104,25 @@ class Levels(Tensor):
     """Quantised: integer levels on a uniform grid, optionally of a trellis (dependent) quantiser.
 
     ``levels``: signed integers, of the tensor's shape. ``steps``: float32, one for the tensor (shape ``(1,)``) or one
-    per row (``(shape[0],)``). ``trellis``: levels index the two quantisers of the 8-state machine in docs/format.md.
-    ``shifts``: float32, how far towards zero the reconstruction of magnitudes 1, 2, 3 lies, in steps (centroids).
+    per row (``(shape[0],)``). ``trellis``: levels index the two quantisers of a machine in docs/format-levels.md, of
+    8 states or, if ``wide``, of 256. ``shifts``: float32, how far towards zero the reconstruction of the grid's points
+    1 to 6 lies, in steps (centroids): multiples of 1/256 in [-1/2, 1/2).
     """
 
     levels: npt.NDArray[np.signedinteger[Any]]
     steps: npt.NDArray[np.float32]
     trellis: bool = False
-    shifts: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(3, np.float32))
+    shifts: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(6, np.float32))
+    wide: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
         return self.levels.shape
+
+    @property
+    def states(self) -> int:
+        """Of the trellis; 0 without one."""
+        return 0 if not self.trellis else 256 if self.wide else 8
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -140,7 +147,7 @@ class Levels(Tensor):
             steps = self.steps if len(self.steps) == 1 else self.steps[part]
             levels = np.ascontiguousarray(matrix[part], np.int32)
             release(matrix[part])
-            yield dequantize(levels, steps, self.trellis, self.shifts).reshape(-1)
+            yield dequantize(levels, steps, self.states, self.shifts).reshape(-1)
 
     def release(self) -> None:
         release(self.levels)

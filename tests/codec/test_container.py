@@ -27,11 +27,13 @@ def dense(*shape: int, dtype: str = "<f4", seed: int = 0) -> Dense:
     return Dense(np.random.default_rng(seed).normal(size=shape).astype(dtype))
 
 
-def levels(*shape: int, rows: bool = False, trellis: bool = False, spread: int = 3, seed: int = 0) -> Levels:
+def levels(
+    *shape: int, rows: bool = False, trellis: bool = False, wide: bool = False, spread: int = 3, seed: int = 0
+) -> Levels:
     rng = np.random.default_rng(seed)
     steps = rng.random(shape[0] if rows else 1).astype(np.float32) + np.float32(0.1)
-    shifts = np.array([0.1, 0.05, 0.0] if trellis else [0, 0, 0], np.float32)
-    return Levels(rng.integers(-spread, spread + 1, shape).astype(np.int32), steps, trellis, shifts)
+    shifts = np.array([-128, 32, 127, 0, -1, 1] if trellis else [0] * 6, np.float32) / 256
+    return Levels(rng.integers(-spread, spread + 1, shape).astype(np.int32), steps, trellis, shifts, wide)
 
 
 def clustered(*shape: int, k: int = 16, seed: int = 0) -> Clustered:
@@ -75,6 +77,7 @@ KINDS: dict[str, Tensor] = {
     "steps per row": levels(8, 36, rows=True),
     "steps per element": levels(9, rows=True),
     "trellis": levels(8, 4, 3, 3, trellis=True, rows=True),
+    "wide trellis": levels(8, 4, 3, 3, trellis=True, wide=True),
     "trellis of a vector": levels(9, trellis=True),
     "trellis of one row": levels(1, 33, trellis=True),
     "large levels": levels(3, 5, spread=1 << 20),

@@ -222,7 +222,7 @@ def read(data: bytes) -> tuple[bytes, bytes, list[tuple[str, list[Tensor]]]]:
             tensor = Tensor(kind, tuple(index.varint() for _ in range(axes)))
             if kind == 4:
                 tensor.flags = index.varint()
-                index.take(12 if tensor.flags & 4 else 0)
+                index.take(6 if tensor.flags & 4 else 0)
                 if tensor.flags & 2:
                     assert index.varint() == tensor.shape[0]
                 else:
@@ -274,6 +274,13 @@ def tensors() -> list[Dense | Levels]:
         Dense(np.array(2.5, "<f4")),
         Dense((scaled * 9).astype(np.int64).astype("u1")),
         Levels(rng.integers(-2, 3, (6, 8)).astype(np.int32), np.arange(1, 7, dtype=np.float32), True),
+        Levels(
+            rng.integers(-2, 3, (6, 8)).astype(np.int32),
+            np.ones(1, np.float32),
+            True,
+            np.full(6, 0.25, np.float32),
+            True,
+        ),
         Levels(rng.integers(-2, 3, (6, 8)).astype(np.int32), np.array([0.5], np.float32)),
     ]
 

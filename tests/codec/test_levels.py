@@ -17,7 +17,13 @@ from demitasse.errors import ContainerError
 CODERS = [Coder.MIXING, Coder.TABLES]
 
 layouts = st.builds(
-    Layout, st.integers(0, 20), st.integers(0, 12), st.integers(1, 5), st.integers(1, 5), trellis=st.booleans()
+    Layout,
+    st.integers(0, 20),
+    st.integers(0, 12),
+    st.integers(1, 5),
+    st.integers(1, 5),
+    trellis=st.booleans(),
+    wide=st.booleans(),
 )
 
 
@@ -38,15 +44,15 @@ def test_groups_come_back(coder: Coder, group: list[Layout], seed: int, density:
 
 
 @pytest.mark.parametrize("coder", CODERS)
-@pytest.mark.parametrize("trellis", [False, True])
+@pytest.mark.parametrize(("trellis", "wide"), [(False, False), (True, False), (True, True)])
 @pytest.mark.parametrize("per_row", [False, True])
-def test_weights_are_those_of_dequantize(coder: Coder, trellis: bool, per_row: bool) -> None:
-    layout = Layout(21, 7, 3, 3, trellis)
+def test_weights_are_those_of_dequantize(coder: Coder, trellis: bool, wide: bool, per_row: bool) -> None:
+    layout = Layout(21, 7, 3, 3, trellis, wide)
     tensor = draw(layout, 1, scale=3)
     steps = np.linspace(0.01, 0.2, 21 if per_row else 1, dtype=np.float32)
-    shifts = np.array([0.06, 0.03, -0.01], np.float32)
+    shifts = np.array([0.06, 0.03, -0.01, 0.25, 0, 0.5], np.float32)
     [weights] = decode_to_float(encode([tensor], coder=coder), [layout], [steps], [shifts])
-    wanted = _core.dequantize(tensor.levels.reshape(21, -1), steps, trellis, shifts)
+    wanted = _core.dequantize(tensor.levels.reshape(21, -1), steps, layout.states, shifts)
     assert weights.tobytes() == wanted.tobytes()
 
 
@@ -54,7 +60,7 @@ def test_weights_go_where_they_are_wanted() -> None:
     layout = Layout(4, 5)
     tensor = draw(layout, 2)
     out = np.full((4, 5), np.nan, np.float32)
-    decode_to_float(encode([tensor]), [layout], [np.ones(1, np.float32)], [np.zeros(3, np.float32)], [out])
+    decode_to_float(encode([tensor]), [layout], [np.ones(1, np.float32)], [np.zeros(6, np.float32)], [out])
     np.testing.assert_array_equal(out, tensor.levels.reshape(4, 5))
 
 

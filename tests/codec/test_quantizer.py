@@ -25,7 +25,7 @@ def laplacian(*shape: int, seed: int = 1) -> npt.NDArray[np.float32]:
 
 
 def slow_values(
-    levels: npt.NDArray[np.int32], steps: npt.NDArray[np.float32], trellis: bool, shifts: npt.NDArray[np.float32]
+    levels: npt.NDArray[np.int32], steps: npt.NDArray[np.float32], states: int, shifts: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
     out = np.zeros(levels.shape, np.float32)
     for r, row in enumerate(levels):
@@ -33,12 +33,15 @@ def slow_values(
         step = steps[r % len(steps)]
         for c, level in enumerate(int(n) for n in row):
             magnitude = abs(level)
-            index = 2 * magnitude - (state & 1) if trellis else magnitude
-            shift = shifts[magnitude - 1] if 1 <= magnitude <= 3 else np.float32(0)
+            index = 2 * magnitude - (state & 1) if states and magnitude else magnitude
+            shift = shifts[index - 1] if 1 <= index <= 6 else np.float32(0)
             if magnitude:
                 value = np.float32(np.float32(np.float32(index) - shift) * step)
                 out[r, c] = -value if level < 0 else value
-            state = TRANSITIONS[state][level & 1]
+            if states == 256:
+                state = (state ^ (0o515 if state & 1 else 0) ^ (0o362 if level & 1 else 0)) >> 1
+            else:
+                state = TRANSITIONS[state][level & 1]
     return out
 
 
@@ -47,7 +50,7 @@ def squared_error(weights: npt.NDArray[np.float32], result: Levels) -> float:
 
 
 def bits(result: Levels) -> float:
-    return coder.bits(result.levels, Layout.of(result.shape, result.trellis))
+    return coder.bits(result.levels, Layout.of(result.shape, result.trellis, result.wide))
 
 
 @given(
@@ -56,24 +59,24 @@ def bits(result: Levels) -> float:
         hnp.array_shapes(min_dims=2, max_dims=2, max_side=40),
         elements=st.one_of(st.integers(-4, 4), st.integers(-(2**24), 2**24)),
     ),
-    trellis=st.booleans(),
+    states=st.sampled_from([0, 8, 256]),
     per_row=st.booleans(),
-    shifts=hnp.arrays(np.float32, 3, elements=st.floats(-0.5, 0.5, width=32)),
+    shifts=hnp.arrays(np.float32, 6, elements=st.floats(-0.5, 0.5, width=32)),
     step=st.floats(2.0**-40, 2.0**40, width=32),
 )
 @settings(max_examples=150, deadline=None)
 def test_values_are_those_of_the_format_to_the_bit(
-    levels: npt.NDArray[np.int32], trellis: bool, per_row: bool, shifts: npt.NDArray[np.float32], step: float
+    levels: npt.NDArray[np.int32], states: int, per_row: bool, shifts: npt.NDArray[np.float32], step: float
 ) -> None:
     steps = np.full(len(levels) if per_row else 1, step, np.float32) * np.float32(0.75)
-    values = _core.dequantize(levels, steps, trellis, shifts)
-    assert values.tobytes() == slow_values(levels, steps, trellis, shifts).tobytes()
+    values = _core.dequantize(levels, steps, states, shifts)
+    assert values.tobytes() == slow_values(levels, steps, states, shifts).tobytes()
 
 
 def test_long_rows_keep_their_state() -> None:
     levels = np.random.default_rng(0).integers(-3, 4, (3, 2500)).astype(np.int32)
-    steps, shifts = np.array([0.1, 0.2, 0.3], np.float32), np.array([0.1, -0.05, 0.01], np.float32)
-    assert (_core.dequantize(levels, steps, True, shifts) == slow_values(levels, steps, True, shifts)).all()
+    steps, shifts = np.array([0.1, 0.2, 0.3], np.float32), np.array([0.1, -0.05, 0.01, 0.02, 0, 0.3], np.float32)
+    assert (_core.dequantize(levels, steps, 8, shifts) == slow_values(levels, steps, 8, shifts)).all()
 
 
 def test_without_a_price_on_bits_weights_are_rounded_to_the_nearest() -> None:
@@ -93,13 +96,25 @@ def test_the_trellis_needs_fewer_bits_for_the_same_error(shape: tuple[int, ...],
     assert bits(better) < 0.985 * bits(rounded)
 
 
-@pytest.mark.parametrize("trellis", [False, True])
-def test_exact_zeros_stay_zero(trellis: bool) -> None:
+def test_a_wide_trellis_costs_less() -> None:
+    weights, step, lam = laplacian(256, 30, 3, 3), 0.005, 0.25
+
+    def cost(result: Levels) -> float:
+        return squared_error(weights, result) + lam * step**2 * bits(result)
+
+    narrow, wide = (quantize(weights, step, lam=lam, wide=wide) for wide in (False, True))
+    assert (narrow.states, wide.states) == (8, 256)
+    assert squared_error(weights, wide) < 0.95 * squared_error(weights, narrow)
+    assert cost(wide) < 0.99 * cost(narrow)
+
+
+@pytest.mark.parametrize(("trellis", "wide"), [(False, False), (True, False), (True, True)])
+def test_exact_zeros_stay_zero(trellis: bool, wide: bool) -> None:
     weights = laplacian(40, 30, 3, 3)
     weights[np.random.default_rng(2).random(weights.shape) < 0.9] = 0
     weights[7] = 0
     weights[9] = -0.0
-    result = quantize(weights, 0.003, trellis=trellis)
+    result = quantize(weights, 0.003, trellis=trellis, wide=wide)
     assert not result.levels[weights == 0].any()
     assert np.count_nonzero(result.levels) > 0.5 * np.count_nonzero(weights)
 
@@ -237,6 +252,11 @@ def test_bad_options_are_refused(options: dict[str, object], says: str) -> None:
         quantize(np.ones((2, 3), np.float32), 0.1, **options)  # type: ignore[arg-type]
 
 
+def test_feedback_does_not_go_with_a_wide_trellis() -> None:
+    with pytest.raises(OptionError, match="wide"):
+        quantize(laplacian(4, 4), 0.1, wide=True, feedback=np.zeros((4, 1), np.float32))
+
+
 def test_errors_that_cannot_be_reached_are_refused() -> None:
     with pytest.raises(OptionError, match="all equal"):
         step_for_error(np.ones((4, 4), np.float32), 0.1)
@@ -244,10 +264,11 @@ def test_errors_that_cannot_be_reached_are_refused() -> None:
         step_for_error(laplacian(4, 4), 1.5)
 
 
-def test_levels_of_a_result_survive_the_coder() -> None:
+@pytest.mark.parametrize("wide", [False, True])
+def test_levels_of_a_result_survive_the_coder(wide: bool) -> None:
     weights = laplacian(60, 30, 3, 3)
-    result = quantize(weights, 0.01)
-    layout = Layout.of(weights.shape, True)
+    result = quantize(weights, 0.01, wide=wide)
+    layout = Layout.of(weights.shape, True, wide)
     data = coder.encode([coder.LevelTensor(result.levels, layout)])
     (levels,) = coder.decode(data, [layout])
     assert (levels == result.levels).all()

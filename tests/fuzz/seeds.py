@@ -57,7 +57,7 @@ def containers() -> list[bytes]:
     kinds: list[list[Tensor]] = [
         [Dense(weights), Dense(weights[:, 0, 0, 0])],
         [Levels(levels, step), Levels(levels[0].ravel(), step)],
-        [Levels(levels, step, trellis=True, shifts=np.array([0.05, 0, 0], np.float32))],
+        [Levels(levels, step, trellis=True, shifts=np.array([0.0625, 0, 0, 0, 0, -0.5], np.float32), wide=True)],
         [Clustered((levels - levels.min()).astype(np.uint8), np.arange(1 + np.ptp(levels), dtype=np.float32))],
         [Dense(weights.astype(np.float16)), Dense(weights.astype(np.float64))],
     ]
@@ -104,11 +104,11 @@ def level_streams() -> list[bytes]:
     rng = np.random.default_rng(1)
     out = []
     for coder in (levels.Coder.MIXING, levels.Coder.TABLES):
-        for chosen in range(4):
+        for chosen in (0, 1, 2, 3, 7):
             tensors = [
                 levels.LevelTensor(
                     np.rint(rng.laplace(0, 1.5, shape)).astype(np.int32),
-                    levels.Layout(*shape, trellis=bool(chosen & 2)),
+                    levels.Layout(*shape, trellis=bool(chosen & 2), wide=bool(chosen & 4)),
                 )
                 for shape in SHAPES[: 1 + (chosen & 1)]
             ]

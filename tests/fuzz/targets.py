@@ -128,8 +128,10 @@ def read_index(data: bytes) -> object:
 def read_levels(data: bytes) -> object:
     """The first byte says how many tensors there should be, and whether of a trellis."""
     chosen = data[0] if data else 0
-    layouts = [levels.Layout(*shape, trellis=bool(chosen & 2)) for shape in SHAPES[: 1 + (chosen & 1)]]
-    steps, shifts = [np.ones(1, np.float32) for _ in layouts], [np.zeros(3, np.float32) for _ in layouts]
+    layouts = [
+        levels.Layout(*shape, trellis=bool(chosen & 2), wide=bool(chosen & 4)) for shape in SHAPES[: 1 + (chosen & 1)]
+    ]
+    steps, shifts = [np.ones(1, np.float32) for _ in layouts], [np.zeros(6, np.float32) for _ in layouts]
     integers = levels.decode(data[1:], layouts)
     floats = levels.decode_to_float(data[1:], layouts, steps, shifts)
     if any(((a == 0) != (b == 0)).any() for a, b in zip(integers, floats, strict=True)):

@@ -18,13 +18,14 @@ class LevelsError : public std::runtime_error {
 };
 
 // How a tensor is seen: rows (output channels) of channels (input channels) of kernel_h x kernel_w weights, in C order.
-// InnerProduct is (rows, columns, 1, 1), a vector (1, n, 1, 1). Trellis: see trellis.hpp; its state starts at 0 in each row.
+// InnerProduct is (rows, columns, 1, 1), a vector (1, n, 1, 1). Trellis: how many states it has (see trellis.hpp), 8 or
+// 256, 0 without one; the state starts at 0 in each row.
 struct Layout {
     std::uint32_t rows = 1;
     std::uint32_t channels = 1;
     std::uint32_t kernel_h = 1;
     std::uint32_t kernel_w = 1;
-    bool trellis = false;
+    int trellis = 0;
 
     std::size_t kernel() const { return std::size_t(kernel_h) * kernel_w; }
     std::size_t columns() const { return channels * kernel(); }
@@ -56,11 +57,14 @@ std::vector<const char *> decode_paths();
 void decode_levels(const std::uint8_t *data, std::size_t size, const std::vector<Layout> &layouts,
                    const std::vector<std::int32_t *> &outputs, const char *path = nullptr);
 
+// Reconstruction points that have a shift of their own: of the indices 1, 2, ...
+constexpr int shift_count = 6;
+
 // How levels become weights: one step, or one a row; shifts as in net.Levels.
 struct Reconstruction {
     const float *steps;
     bool step_per_row;
-    float shifts[3];
+    float shifts[shift_count];
 };
 
 // The same straight to float32: what dequantize makes of decode_levels' output, to the bit.

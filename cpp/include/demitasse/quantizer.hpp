@@ -14,8 +14,8 @@ namespace demitasse {
 constexpr float index_limit = float(1 << 22);
 
 // A weight is (index - shift) x step with the level's sign, two roundings to float32. index: |level|, with the trellis
-// 2|level| less 1 in odd states; shift: shifts[|level| - 1] for |level| <= 3, else 0. Level 0 is +0.
-void dequantize(const std::int32_t *levels, std::size_t rows, std::size_t columns, bool trellis,
+// 2|level| less 1 in odd states; shift: shifts[index - 1] for 1 <= index <= 6, else 0. Level 0 is +0.
+void dequantize(const std::int32_t *levels, std::size_t rows, std::size_t columns, int trellis,
                 const Reconstruction &reconstruction, float *out);
 
 // What is to be quantised: rows x columns in C order, with what makes an error matter more here than there.
@@ -41,11 +41,11 @@ struct QuantizerOptions {
 struct Quantized {
     double bits = 0;           // about what the coder will spend (only if asked for)
     double squared_error = 0;  // in units of the weights, with shifts as given by shift()
-    double pull[3] = {0, 0, 0};    // sum of importance x (index - |weight| / step) over levels of magnitude 1, 2, 3
-    double weight[3] = {0, 0, 0};  // sum of importance
+    double pull[shift_count] = {};    // sum of importance x (index - |weight| / step) over weights of index 1, 2, ...
+    double weight[shift_count] = {};  // sum of importance
 
-    // Centroid of a magnitude, in steps towards zero: a multiple of 1/256 in [-1/2, 1/2].
-    float shift(int magnitude) const;
+    // Centroid of an index, in steps towards zero: a multiple of 1/256 in [-1/2, 1/2).
+    float shift(int index) const;
 };
 
 // Writes layout.size() levels. Exact zeros stay zero. Precondition: weights are finite and below index_limit steps.

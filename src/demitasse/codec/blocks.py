@@ -161,7 +161,7 @@ def decode_block(block: Block, data: bytes, targets: Sequence[Target], *, floats
     layouts = [_layout(piece, target.entry) for piece, target in zip(block.pieces, targets, strict=True)]
     if floats:
         steps = [_steps(piece, target) for piece, target in zip(block.pieces, targets, strict=True)]
-        shifts = [np.array(target.entry.shifts, np.float32) for target in targets]
+        shifts = [target.entry.shift_values for target in targets]
         levels.decode_to_float(data, layouts, steps, shifts, outs)
         return
     for part, target in zip(levels.decode(data, layouts), targets, strict=True):
@@ -171,9 +171,9 @@ def decode_block(block: Block, data: bytes, targets: Sequence[Target], *, floats
 def _layout(piece: Piece, entry: Entry) -> levels.Layout:
     rows = piece.stop - piece.start
     if len(entry.axes) > 1:
-        return levels.Layout.of((rows, *entry.axes[1:]), entry.trellis)
+        return levels.Layout.of((rows, *entry.axes[1:]), entry.trellis, entry.wide)
     if entry.trellis or entry.steps > 1:
-        return levels.Layout(rows, trellis=entry.trellis)
+        return levels.Layout(rows, trellis=entry.trellis, wide=entry.wide)
     return levels.Layout(1, rows)
 
 

@@ -13,15 +13,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+import numpy as np
+import numpy.typing as npt
+
 from demitasse.codec.cursor import Cursor, varint
 from demitasse.errors import ContainerError
 
-__all__ = ["Block", "Entry", "Index", "Kind", "Limits", "Piece", "by_kind"]
+__all__ = ["SHIFTS", "Block", "Entry", "Index", "Kind", "Limits", "Piece", "by_kind"]
 
 AXES = 32
 """Caffe's own limit to the dimensions of a blob."""
 
-_TRELLIS, _ROW_STEPS, _SHIFTS = 1, 2, 4
+_TRELLIS, _ROW_STEPS, _SHIFTS, _WIDE = 1, 2, 4, 8
+
+SHIFTS = 6
+"""Points of reconstruction that have a shift of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,8 @@ class Entry:
     """One tensor: kind and shape, and of the quantised kinds what is needed beside the integers.
 
     ``steps`` is the number of steps of a `Kind.LEVELS`: 1 (then ``step`` is it) or one per row, which are a hidden
-    tensor of their own; ``codebook`` the number of entries of a `Kind.CLUSTERED`, hidden likewise.
+    tensor of their own; ``shifts`` are in 1/256; ``wide``: of the trellis. ``codebook`` is the number of entries of a
+    `Kind.CLUSTERED`, hidden likewise.
     """
 
     kind: Kind
@@ -60,13 +67,19 @@ class Entry:
     trellis: bool = False
     steps: int = 0
     step: float = 0.0
-    shifts: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    shifts: tuple[int, ...] = (0,) * SHIFTS
     codebook: int = 0
+    wide: bool = False
 
     @property
     def size(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)
+
+    @property
+    def shift_values(self) -> npt.NDArray[np.float32]:
+        """As in `demitasse.net.Levels`."""
+        return np.array(self.shifts, np.float32) / np.float32(256)
 
     @property
     def matrix(self) -> tuple[int, int]:
@@ -179,11 +192,11 @@ def _entry_bytes(entry: Entry) -> bytes:
     for axis in entry.shape:
         out += varint(axis)
     if entry.kind is Kind.LEVELS:
-        shifted = any(struct.pack("<3f", *entry.shifts))
+        shifted = any(entry.shifts)
         rows = entry.steps != 1
-        out += varint(_TRELLIS * entry.trellis | _ROW_STEPS * rows | _SHIFTS * shifted)
+        out += varint(_TRELLIS * entry.trellis | _ROW_STEPS * rows | _SHIFTS * shifted | _WIDE * entry.wide)
         if shifted:
-            out += struct.pack("<3f", *entry.shifts)
+            out += struct.pack(f"{SHIFTS}b", *entry.shifts)
         out += varint(entry.steps) if rows else struct.pack("<f", entry.step)
     elif entry.kind is Kind.CLUSTERED:
         out += varint(entry.codebook)
@@ -206,8 +219,10 @@ def _read_entry(cursor: Cursor, limits: Limits) -> Entry:
         return Entry(Kind.CLUSTERED, shape, codebook=cursor.varint(math.prod(shape), "size of a codebook"))
     if kind != Kind.LEVELS:
         return Entry(Kind(kind), shape)
-    flags = cursor.varint(_TRELLIS | _ROW_STEPS | _SHIFTS, "flags of a tensor")
-    shifts = struct.unpack("<3f", cursor.take(12)) if flags & _SHIFTS else (0.0, 0.0, 0.0)
+    flags = cursor.varint(_TRELLIS | _ROW_STEPS | _SHIFTS | _WIDE, "flags of a tensor")
+    if flags & _WIDE and not flags & _TRELLIS:
+        raise ContainerError(f"{cursor.what}: a wide trellis that is none")
+    shifts = struct.unpack(f"{SHIFTS}b", cursor.take(SHIFTS)) if flags & _SHIFTS else (0,) * SHIFTS
     steps, step = 1, 0.0
     if flags & _ROW_STEPS:
         steps = cursor.varint(shape[0] if shape else 1, "number of steps")
@@ -215,7 +230,7 @@ def _read_entry(cursor: Cursor, limits: Limits) -> Entry:
             raise ContainerError(f"{cursor.what}: {steps} steps for a tensor of shape {shape}")
     else:
         (step,) = struct.unpack("<f", cursor.take(4))
-    return Entry(Kind.LEVELS, shape, bool(flags & _TRELLIS), steps, step, shifts)
+    return Entry(Kind.LEVELS, shape, bool(flags & _TRELLIS), steps, step, shifts, wide=bool(flags & _WIDE))
 
 
 def _read_blocks(cursor: Cursor, entries: Sequence[Entry], first: int, last: int) -> Iterable[Block]:

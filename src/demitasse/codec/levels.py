@@ -46,7 +46,8 @@ def choose(block: int, model: int) -> Coder:
 class Layout:
     """How a tensor is seen: ``rows`` output channels of ``channels`` × ``kernel_h`` × ``kernel_w`` weights, C order.
 
-    ``trellis``: levels index the two quantisers of a trellis, whose state starts anew in every row.
+    ``trellis``: levels index the two quantisers of a trellis, whose state starts anew in every row; it has 8 states,
+    or, if ``wide``, 256.
     """
 
     rows: int
@@ -54,24 +55,30 @@ class Layout:
     kernel_h: int = 1
     kernel_w: int = 1
     trellis: bool = False
+    wide: bool = False
 
     @classmethod
-    def of(cls, shape: Sequence[int], trellis: bool = False) -> Layout:
+    def of(cls, shape: Sequence[int], trellis: bool = False, wide: bool = False) -> Layout:
         """The layout of a blob of that shape: 4-D is (out, in, h, w), 2-D (rows, columns), anything else one row."""
         match [int(n) for n in shape]:
             case [rows, channels, height, width]:
-                return cls(rows, channels, height, width, trellis)
+                return cls(rows, channels, height, width, trellis, wide)
             case [rows, channels, *kernel] if kernel:
-                return cls(rows, channels, 1, int(np.prod(kernel, dtype=np.int64)), trellis)
+                return cls(rows, channels, 1, int(np.prod(kernel, dtype=np.int64)), trellis, wide)
             case [rows, columns]:
-                return cls(rows, columns, 1, 1, trellis)
+                return cls(rows, columns, 1, 1, trellis, wide)
             case other:
-                return cls(1, int(np.prod(other, dtype=np.int64)), 1, 1, trellis)
+                return cls(1, int(np.prod(other, dtype=np.int64)), 1, 1, trellis, wide)
 
     @property
     def size(self) -> int:
         """Number of weights."""
         return self.rows * self.channels * self.kernel_h * self.kernel_w
+
+    @property
+    def states(self) -> int:
+        """Of the trellis; 0 without one."""
+        return 0 if not self.trellis else 256 if self.wide else 8
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -99,7 +106,7 @@ def encode(tensors: Sequence[LevelTensor], *, coder: Coder = Coder.AUTOMATIC) ->
     return _core.encode_levels(
         [np.ascontiguousarray(tensor.levels, np.int32) for tensor in tensors],
         [tensor.layout.shape for tensor in tensors],
-        [tensor.layout.trellis for tensor in tensors],
+        [tensor.layout.states for tensor in tensors],
         int(coder),
     )
 
@@ -111,7 +118,7 @@ def decode(data: Buffer, layouts: Sequence[Layout]) -> list[npt.NDArray[np.int32
         _core.decode_levels(
             _octets(data),
             [layout.shape for layout in layouts],
-            [layout.trellis for layout in layouts],
+            [layout.states for layout in layouts],
             arrays,
         )
     except _core.LevelsError as error:
@@ -128,7 +135,7 @@ def decode_to_float(
 ) -> list[npt.NDArray[np.float32]]:
     """The weights themselves: what ``dequantize`` makes of `decode`'s levels, to the bit, in one pass.
 
-    ``steps[i]`` has one element or one a row, ``shifts[i]`` three (see `demitasse.net.Levels`). ``out``: contiguous
+    ``steps[i]`` has one element or one a row, ``shifts[i]`` six (see `demitasse.net.Levels`). ``out``: contiguous
     arrays of the right sizes to write to; new ones if not given. ContainerError for a damaged stream.
     """
     arrays = [np.empty(layout.shape, np.float32) for layout in layouts] if out is None else list(out)
@@ -136,7 +143,7 @@ def decode_to_float(
         _core.decode_levels_to_float(
             _octets(data),
             [layout.shape for layout in layouts],
-            [layout.trellis for layout in layouts],
+            [layout.states for layout in layouts],
             [np.ascontiguousarray(step, np.float32) for step in steps],
             [np.ascontiguousarray(shift, np.float32) for shift in shifts],
             arrays,
@@ -148,4 +155,4 @@ def decode_to_float(
 
 def bits(levels: npt.NDArray[np.int32], layout: Layout) -> float:
     """About what `encode` would spend on these levels, in bits, without the work (within a few per cent)."""
-    return _core.level_bits(np.ascontiguousarray(levels, np.int32), layout.shape, layout.trellis)
+    return _core.level_bits(np.ascontiguousarray(levels, np.int32), layout.shape, layout.states)

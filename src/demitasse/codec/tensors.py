@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from demitasse.codec import lossless
-from demitasse.codec.index import Entry, Kind
+from demitasse.codec.index import SHIFTS, Entry, Kind
 from demitasse.errors import ContainerError
 from demitasse.net import Clustered, Dense, Levels, Tensor, release
 
@@ -80,12 +80,17 @@ def as_stored(tensor: Tensor) -> Coded:
 
 def _levels(tensor: Levels) -> Coded:
     steps = np.asarray(tensor.steps, "<f4").ravel()
-    shifts = tuple(float(s) for s in np.asarray(tensor.shifts, "<f4").ravel())
+    shifts = np.asarray(tensor.shifts, np.float64).ravel() * 256
     rows = tensor.shape[0] if tensor.shape else 1
-    if len(steps) not in (1, rows) or len(shifts) != 3:
+    if len(steps) not in (1, rows) or len(shifts) != SHIFTS:
         raise ContainerError(f"a tensor of shape {tensor.shape} has {len(steps)} steps and {len(shifts)} shifts")
     single = float(steps[0]) if len(steps) == 1 else 0.0
-    entry = Entry(Kind.LEVELS, tensor.shape, tensor.trellis, len(steps), single, (shifts[0], shifts[1], shifts[2]))
+    if not bool(np.all((shifts >= -128) & (shifts <= 127) & (shifts == np.floor(shifts)))):
+        raise ContainerError(f"shifts of levels are multiples of 1/256 in [-1/2, 1/2), and are {shifts / 256}")
+    exact = tuple(int(shift) for shift in shifts)
+    entry = Entry(
+        Kind.LEVELS, tensor.shape, tensor.trellis, len(steps), single, exact, wide=tensor.trellis and tensor.wide
+    )
     hidden = steps if len(steps) != 1 else None
     return Coded(entry, tensor.levels, lambda part: part.astype(np.int32, copy=False), hidden)
 
@@ -106,7 +111,7 @@ def as_tensor(entry: Entry, values: Array, hidden: Array | None) -> Tensor:
     values = values.reshape(entry.shape)
     if entry.kind is Kind.LEVELS:
         steps = np.array([entry.step], np.float32) if hidden is None else hidden.astype(np.float32)
-        return Levels(values.astype(np.int32, copy=False), steps, entry.trellis, np.array(entry.shifts, np.float32))
+        return Levels(values.astype(np.int32, copy=False), steps, entry.trellis, entry.shift_values, entry.wide)
     if entry.kind is Kind.CLUSTERED:
         codebook = np.zeros(0, np.float32) if hidden is None else hidden.astype(np.float32)
         small = np.min_scalar_type(max(len(codebook) - 1, 0))

@@ -76,5 +76,5 @@ def product(call: Call, weights: Weights) -> torch.Tensor:
     weight, *bias = weights
     matrix = weight.t() if call.param.flag("transpose") else weight
     first = call.of(InnerProduct).first
-    x = call.x.reshape(*call.x.shape[:first], -1) if first != call.x.dim() - 1 else call.x
+    x = call.x.flatten(first) if first != call.x.dim() - 1 else call.x
     return F.linear(x, matrix, bias[0] if bias else None)

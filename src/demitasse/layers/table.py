@@ -118,6 +118,7 @@ LAYERS: dict[str, type[LayerType]] = {
     "DepthwiseConvolution": convolution.Convolution,
     "HardSigmoid": elementwise.Neuron,
     "HardSwish": elementwise.Neuron,
+    "Mish": elementwise.Neuron,
     "ReLU6": elementwise.Neuron,
     "ShuffleChannel": rearrange.ShuffleChannel,
     # YOLO

@@ -131,6 +131,7 @@ OPERATIONS: dict[str, Operation] = {
     "DepthwiseConvolution": convolution.convolution,
     "HardSigmoid": elementwise.hard_sigmoid,
     "HardSwish": elementwise.hard_swish,
+    "Mish": elementwise.mish,
     "ReLU6": elementwise.relu6,
     "ShuffleChannel": rearrange.shuffle_channel,
     # YOLO

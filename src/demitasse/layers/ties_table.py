@@ -106,6 +106,7 @@ TIES: dict[str, Rule] = {
     "DepthwiseConvolution": weighted.convolution,
     "HardSigmoid": pointwise.same,
     "HardSwish": pointwise.same,
+    "Mish": pointwise.same,
     "ReLU6": pointwise.same,
     "ShuffleChannel": rearrange.shuffle,
     # YOLO

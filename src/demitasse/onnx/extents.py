@@ -110,7 +110,7 @@ def inferred(graph: Graph, inputs: Mapping[str, Shape], rows: int) -> Shapes:
             continue
         for name, shape in zip(layer.outputs, shapes, strict=True):
             if shape is not None:
-                axis = 2 if len(shape) == 4 and shape[:2] == (1, 1) else 0
+                axis = 2 if shape[-1:] == (7,) or layer.type == "DetectionEvaluate" else 0
                 given[name] = (*shape[:axis], rows, *shape[axis + 1 :])
     return infer(graph, given)
 

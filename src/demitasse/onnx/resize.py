@@ -15,10 +15,14 @@ PADDINGS = {"0": "constant", "1": "edge", "2": "reflect", "REPLICATE": "edge", "
 
 
 def interpolated(call: Call, x: str, size: Sequence[int], coordinates: str) -> str:
-    """Bilinear interpolation of planes."""
+    """Bilinear interpolation of planes.
+
+    All four sizes are given: ONNX Runtime mistakes a list of two with ``axes`` where it moves a Transpose past it.
+    """
     height, width = (call.known(length, "the size of its output depends on the batch") for length in size)
-    sizes = call.integers(height, width)
-    return call.op("Resize", x, "", "", sizes, axes=(2, 3), mode="linear", coordinate_transformation_mode=coordinates)
+    planes = call.slice(call.op("Shape", x), 0, 0, 2)
+    sizes = call.op("Concat", planes, call.integers(height, width), axis=0)
+    return call.op("Resize", x, "", "", sizes, mode="linear", coordinate_transformation_mode=coordinates)
 
 
 def framed(call: Call, sides: Sequence[int], mode: str = "constant", value: float = 0.0) -> str:

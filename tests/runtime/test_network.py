@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -110,6 +112,25 @@ def test_memory_that_caffe_shares_changes_together():
     blobs = run(net, {"x": pictures()}, "*")
     assert blobs["c"].min() == 0
     np.testing.assert_array_equal(blobs["c"].reshape(2, -1), blobs["v"])
+
+
+@pytest.mark.parametrize("kind", ["ReLU", "TanH"])
+def test_a_blob_is_forgotten_after_its_last_reader(kind):
+    alive: list[int] = []
+    seen: list[weakref.ref[torch.Tensor]] = []
+
+    def watch(call):
+        alive.append(sum(reference() is not None for reference in seen))
+        seen.append(weakref.ref(call.x))
+        return call.x + 1
+
+    def layer(number: int, kind: str, bottom: str, top: str) -> str:
+        return f'layer {{ name: "{number}" type: "{kind}" bottom: "{bottom}" top: "{top}" }}'
+
+    layers = [layer(i, "Watch", before, name) for i, (before, name) in enumerate(pairwise("xabcdef"))]
+    layers[3:3] = [layer(7, kind, "c", "c"), layer(8, "Dropout", "c", "c")]
+    run(net_of(INPUT, *layers, fill=False), {"x": pictures()}, plugins={"Watch": watch})
+    assert max(alive) <= 2
 
 
 class Counting(Tensor):

@@ -175,13 +175,14 @@ class Network(Weights):
             self._check_wanted(wanted)
             steps = self._schedules[wanted, fed] = schedule(self.graph, wanted, fed)
         blobs = now.blobs
+        remembered = {how.blob for how in self._overwritten.values()} if torch.is_grad_enabled() else ()
         for step in steps:
             values = self._step(step, now)
             for name, value in zip(step.outputs, values, strict=False):
                 if name == AUTOMATIC:
                     value = self._share_of_loss(step.layer, value) + blobs.get(name, 0.0)
                 blobs[name] = value
-                if self._overwritten:
+                if name in remembered:
                     now.memory[name] = value.detach()
             for name in self._aliases.get(step.index, ()):
                 if name in blobs:

@@ -13,6 +13,7 @@ pytest.importorskip("torch")
 
 from demitasse.errors import NetError
 from demitasse.layers import LAYERS
+from demitasse.net import Dense
 from demitasse.onnx import to_onnx
 from demitasse.onnx.table import HALF, MOVING, TABLE
 from filled_networks import conv, data, fed, filled, layer

@@ -155,6 +155,8 @@ class Request:
             terminal.note(outputs_in_words(found))
             return found
         self.judge(found)
+        for text in found.notes:
+            terminal.note(text)
         terminal.step("compared", outputs_in_words(found))
         terminal.table(OUTPUTS, output_rows(found), indent=4)
         return found

@@ -80,6 +80,11 @@ def exponential(x: Constants, param: Message) -> Constants:
     return np.asarray(np.exp(exponent) if base == -1 else np.power(base, exponent), np.float64)
 
 
+def dropped(x: Constants, param: Message) -> Constants:
+    """Dropout does nothing afterwards, unless (in some forks) it did not scale in training."""
+    return x if param.flag("scale_train", True) else x * (1 - param.number("dropout_ratio", 0.5))
+
+
 def logarithm(x: Constants, param: Message) -> Constants:
     """Log."""
     base = param.number("base", -1.0)
@@ -320,7 +325,7 @@ CONSTANTS: dict[str, Callable[[Tied, Known], Known]] = {
     "Concat": concat,
     "Crop": same,
     "CropCenter": same,
-    "Dropout": same,
+    "Dropout": function("dropout_param", dropped),
     "ELU": function("elu_param", lambda x, p: np.where(x > 0, x, p.number("alpha", 1.0) * np.expm1(x))),
     "Eltwise": eltwise,
     "Exp": function("exp_param", exponential),

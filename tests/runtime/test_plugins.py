@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from demitasse.caffe.read import parse_net  # noqa: E402
-from demitasse.errors import FileError  # noqa: E402
+from demitasse.errors import FileError, NetError  # noqa: E402
 from demitasse.runtime import run  # noqa: E402
 from demitasse.runtime.plugins import load_plugins  # noqa: E402
 
@@ -49,3 +49,18 @@ def test_a_plugin_that_is_none_is_refused_in_one_line(tmp_path, text, said):
         load_plugins(path)
     assert "\n" not in str(caught.value)
     assert "mine.py" in str(caught.value)
+
+
+def test_a_plugin_that_fails_is_named_with_its_layer():
+    def fail(call):
+        return {}[call.layer.name]
+
+    with pytest.raises(NetError, match=r'layer "d" \(Double\): its plugin failed: KeyError') as caught:
+        run(parse_net(NET), {"x": np.ones((1, 2))}, plugins={"Double": fail})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", [None, 3, (), [torch.ones(1)], (torch.ones(1), 2)])
+def test_a_plugin_has_to_give_tensors(given):
+    with pytest.raises(NetError, match='layer "d"'):
+        run(parse_net(NET), {"x": np.ones((1, 2))}, plugins={"Double": lambda _: given})

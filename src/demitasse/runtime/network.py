@@ -220,10 +220,16 @@ class Network(Weights):
         except NetError as error:
             with blaming(layer):
                 raise error
-        except RuntimeError as error:
-            first = str(error).strip().splitlines() or [type(error).__name__]
-            raise NetError(f"{layer}: cannot run: {first[0]}") from error
-        values = (result,) if isinstance(result, torch.Tensor) else tuple(result)
+        except Exception as error:
+            plugin = self._operations.get(i) in self._plugins.values()
+            if not plugin and not isinstance(error, RuntimeError):
+                raise
+            first = str(error).strip().splitlines() or [""]
+            what = f"its plugin failed: {type(error).__name__}" if plugin else "cannot run"
+            raise NetError(f"{layer}: {what}: {first[0]}") from error
+        values = (result,) if isinstance(result, torch.Tensor) else result
+        if not isinstance(values, tuple) or not all(isinstance(value, torch.Tensor) for value in values):
+            refuse(layer, "its plugin gives neither a tensor nor a tuple of them")
         if len(values) < len(step.outputs):
             refuse(layer, f"gives {len(values)} blobs; the file names {len(step.outputs)}")
         return values

@@ -1,7 +1,7 @@
 """Operations for types of layers that we do not know, from a Python file that the user names.
 
-The file defines ``OPERATIONS = {"Type": function}``; a function takes a `Call` and gives a tensor or a tuple of them.
-``SHAPES = {"Type": function}``, if there, tells the shapes of the outputs from the layer and the shapes of its inputs.
+The file defines ``OPERATIONS = {"Type": function}``; a function takes a `Call` and gives a tensor or a tuple of them. A
+Python layer may be named by its class, ``"module.Class"``. Layers behind take their shapes from what comes.
 Only a file named by flag is ever run, never anything from inside a model.
 """
 

@@ -130,9 +130,9 @@ def save_container(net: Net, path: Path) -> None:
     container.write(path, prototxt(net), layers, net.metadata)
 
 
-def load_container(path: Path) -> Net:
-    """The network in a .demi; its tensors are decoded when they are used."""
-    reader = container.open(path)
+def load_container(path: Path, *, threads: int | None = None) -> Net:
+    """The network in a .demi; its tensors are decoded when they are used, on so many threads (all cores by default)."""
+    reader = container.open(path, threads=threads)
     note = Note("read", "", path.name, {"files": [str(path.resolve())]})
     if reader.original is not None:
         original = originals.network(reader.text, reader.original, str(path)).noting(note)

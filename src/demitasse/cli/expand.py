@@ -27,7 +27,7 @@ from demitasse.cli.terminal import Terminal
 from demitasse.errors import OptionError, VerificationError
 from demitasse.evaluate.compare import Subject, runs
 from demitasse.evaluate.runtimes import Execution
-from demitasse.evaluate.weights import identical
+from demitasse.evaluate.witness import as_witnessed, witnessed
 from demitasse.files import content
 from demitasse.report.quantities import count, size
 
@@ -120,9 +120,9 @@ class Request:
 
     def decoded(self, demi: Path, prototxt: Path, caffemodel: Path) -> Subject:
         """New files, read again. VerificationError if they hold another network."""
-        net = files.load(demi)
+        net = witnessed(files.load_container(demi, threads=worker_threads(self.threads)))
         files.save_pair(net, prototxt, caffemodel)
         written = files.load(prototxt, caffemodel, missing="keep")
-        if not identical(net, written):
+        if not as_witnessed(net, written):
             raise VerificationError(f"{self.output}: other weights were read than were written")
         return Subject(written, prototxt, caffemodel)

@@ -31,6 +31,12 @@ R = TypeVar("R")
 KEPT = 6
 """Blocks of several tensors that stay decoded, so that reading tensor after tensor decodes each block once."""
 
+AHEAD = 1 << 24
+"""Elements that are decoded before they are asked for, at most, where tensors are read one after the other."""
+
+Key = tuple[int, bool]
+"""Number of a block, and whether as floats."""
+
 
 class Blocks:
     """The weights of an open file, by number of tensor. May be used from several threads."""
@@ -42,7 +48,9 @@ class Blocks:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self._lock = Lock()
-        self._kept: OrderedDict[tuple[int, bool], Future[list[Array]]] = OrderedDict()
+        self._ahead: OrderedDict[Key, Future[list[Array]]] = OrderedDict()
+        self._kept: OrderedDict[Key, Future[list[Array]]] = OrderedDict()
+        self._last: dict[Kind, int] = {}
         self._hidden: dict[int, Array] | None = None
         self._cover: dict[int, list[int]] = {}
         for number, block in enumerate(index.blocks):
@@ -54,6 +62,11 @@ class Blocks:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         self._file.close()
+
+    @property
+    def ahead(self) -> int:
+        """Elements that are decoded, or about to be, before anybody asked for them."""
+        return sum(self._elements(number) for number, _ in self._ahead)
 
     def check(self) -> None:
         """Reads every block and compares its checksum, decoding nothing. ContainerError for a damaged one."""
@@ -67,33 +80,32 @@ class Blocks:
         cover = self._cover[number]
         block = self.index.blocks[cover[0]]
         if block.whole:
-            return self._group(cover[0], floats)[[piece.entry for piece in block.pieces].index(number)]
+            return self._take(cover[0], floats)[[piece.entry for piece in block.pieces].index(number)]
         out = np.empty(entry.matrix, _dtype(entry, floats))
+        with self._lock:
+            begun = [(one, future) for one in cover if (future := self._ahead.pop((one, floats), None))]
 
         def fill(part: Block) -> None:
             piece = part.pieces[0]
             self._decode(part, [Target(entry, hidden, out[piece.start : piece.stop])], floats)
 
-        for _ in self._map(fill, [self.index.blocks[number] for number in cover]):
+        left = [one for one in cover if one not in dict(begun)]
+        for _ in self._map(fill, [self.index.blocks[one] for one in left]):
             pass
+        for one, future in begun:
+            piece = self.index.blocks[one].pieces[0]
+            out[piece.start : piece.stop] = future.result()[0]
         return out
 
     def parts(self, number: int) -> Iterator[Array]:
         """The weights of a tensor in runs of rows, decoded a little ahead: a big one is never whole in memory."""
-        entry = self.index.entries[number]
-        hidden = self.hidden(number)
-        cover = [self.index.blocks[number] for number in self._cover[number]]
-        if cover[0].whole:
+        self.hidden(number)
+        cover = self._cover[number]
+        if self.index.blocks[cover[0]].whole:
             yield self.matrix(number, floats=True)
             return
-
-        def part(block: Block) -> Array:
-            piece = block.pieces[0]
-            out = np.empty((piece.stop - piece.start, entry.matrix[1]), _dtype(entry, True))
-            self._decode(block, [Target(entry, hidden, out)], True)
-            return out
-
-        yield from self._map(part, cover)
+        for one in cover:
+            yield self._take(one, True)[0]
 
     def hidden(self, number: int) -> Array | None:
         """The steps or the codebook of a tensor, where they are many."""
@@ -120,35 +132,49 @@ class Blocks:
         except ContainerError as error:
             raise ContainerError(f"{self._name}: the block at byte {block.offset}: {error}") from None
 
-    def _group(self, number: int, floats: bool) -> list[Array]:
-        """The tensors of a block of whole ones; the next such block is decoded meanwhile."""
-        ahead = number + 1
+    def _take(self, number: int, floats: bool) -> list[Array]:
+        """The tensors of a block, or the rows that it holds of one. Where blocks are taken in the order of the file,
+        those behind this one are decoded meanwhile."""
+        key, block = (number, floats), self.index.blocks[number]
         with self._lock:
-            future = self._started(number, floats)
-            if self._pool is not None and ahead < len(self.index.blocks):
-                following = self.index.blocks[ahead]
-                if following.whole and following.kind is self.index.blocks[number].kind:
-                    self._started(ahead, floats)
+            future = self._ahead.pop(key, None) or self._kept.get(key) or self._submitted(number, floats)
+            if block.whole:
+                self._kept[key] = future
+                self._kept.move_to_end(key)
+                while len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
+            if self._pool is not None and number - self._last.get(block.kind, number) in (0, 1):
+                self._begin(number + 1, block.kind, floats)
+            self._last[block.kind] = number
         return future.result()
 
-    def _started(self, number: int, floats: bool) -> Future[list[Array]]:
-        key = (number, floats)
-        if key not in self._kept:
-            block = self.index.blocks[number]
-            # Looked up here: a thread of the pool that waits for another could wait for ever.
-            hidden = [None if self._hidden is None else self._hidden.get(piece.entry) for piece in block.pieces]
-            self._kept[key] = self._submit(partial(self._whole, block, hidden, floats))
-        self._kept.move_to_end(key)
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
-        return self._kept[key]
+    def _begin(self, number: int, kind: Kind, floats: bool) -> None:
+        """Starts on blocks of a kind from this one on, as many as may be ahead."""
+        room = AHEAD - self.ahead
+        for one in range(number, len(self.index.blocks)):
+            key = (one, floats)
+            room -= 0 if key in self._ahead else self._elements(one)
+            if self.index.blocks[one].kind is not kind or room < 0:
+                return
+            if key not in self._ahead and key not in self._kept:
+                self._ahead[key] = self._submitted(one, floats)
 
-    def _whole(self, block: Block, hidden: list[Array | None], floats: bool) -> list[Array]:
-        entries = [self.index.entries[piece.entry] for piece in block.pieces]
-        targets = [
-            Target(entry, own, np.empty(entry.matrix, _dtype(entry, floats)))
-            for entry, own in zip(entries, hidden, strict=True)
-        ]
+    def _elements(self, number: int) -> int:
+        pieces = self.index.blocks[number].pieces
+        return sum((piece.stop - piece.start) * self.index.entries[piece.entry].matrix[1] for piece in pieces)
+
+    def _submitted(self, number: int, floats: bool) -> Future[list[Array]]:
+        block = self.index.blocks[number]
+        # Looked up here: a thread of the pool that waits for another could wait for ever.
+        hidden = [None if self._hidden is None else self._hidden.get(piece.entry) for piece in block.pieces]
+        return self._submit(partial(self._decoded, block, hidden, floats))
+
+    def _decoded(self, block: Block, hidden: list[Array | None], floats: bool) -> list[Array]:
+        targets = []
+        for piece, own in zip(block.pieces, hidden, strict=True):
+            entry = self.index.entries[piece.entry]
+            shape = (piece.stop - piece.start, entry.matrix[1])
+            targets.append(Target(entry, own, np.empty(shape, _dtype(entry, floats))))
         self._decode(block, targets, floats)
         for target in targets:
             target.out.flags.writeable = False

@@ -16,8 +16,10 @@ from layers.reference import SHARED, each, network
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
+pytest.importorskip("torch")
 
 from demitasse.onnx import to_onnx
+from reference import inputs_of, network_of, read_json, wrong_outputs
 
 FORKED = {"PriorBox.fork-default_clip_of_fork": "the fork clips by default, the official SSD does not, nor do we"}
 
@@ -62,6 +64,25 @@ def test_layers_give_what_caffe_gives(case: str, golden: Path, tmp_path: Path) -
         if told["layer_type"] in UNORDERED:
             pair = in_order(pair[0]), in_order(pair[1])
         same(*pair, 1e-5)
+
+
+LONG = frozenset(
+    {"alexnet", "fast_rcnn_vgg16_compressed", "fcn8s", "inception_v4", "lrcn_lstm", "openpose_coco", "vgg16"}
+)
+"""Runs of many seconds, which benchmarks/onnx_export.py has."""
+
+NETWORKS = [path for path in sorted((SHARED / "golden").glob("nets/*.npz")) if path.stem not in LONG]
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("path", NETWORKS, ids=lambda path: path.stem)
+def test_whole_networks_give_what_caffe_gives(path: Path, zoo: Path, tmp_path: Path) -> None:
+    record, arrays = read_json(path.with_suffix(".json")), np.load(path)
+    inputs = inputs_of(record, arrays)
+    model = tmp_path / "network.onnx"
+    to_onnx(network_of(record, zoo), model, shapes={name: values.shape for name, values in inputs.items()})
+    (outputs,) = run_onnx(model, [inputs], threads=1)
+    assert wrong_outputs(arrays, outputs, 1e-4) == []
 
 
 def in_order(rows: np.ndarray) -> np.ndarray:

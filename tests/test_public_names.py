@@ -13,8 +13,12 @@ PUBLIC = [
     "ContainerError",
     "DemitasseError",
     "Dense",
+    "Exported",
+    "Factorize",
     "Field",
     "FileError",
+    "Fold",
+    "Half",
     "Layer",
     "Levels",
     "Message",
@@ -24,6 +28,7 @@ PUBLIC = [
     "Note",
     "OptionError",
     "Shrink",
+    "Strip",
     "Tensor",
     "TextError",
     "VerificationError",
@@ -33,6 +38,7 @@ PUBLIC = [
     "compare",
     "load",
     "save",
+    "to_onnx",
     "to_opencv",
 ]
 """What users may rely on. A change here is a change for them."""

@@ -32,7 +32,11 @@ if TYPE_CHECKING:
     from demitasse.net import Clustered, Dense, Layer, Levels, Net, Note, Tensor
     from demitasse.onnx.export import Exported, to_onnx
     from demitasse.runtime.opencv import to_opencv
+    from demitasse.transforms.factorize import Factorize
+    from demitasse.transforms.fold import Fold
+    from demitasse.transforms.half import Half
     from demitasse.transforms.shrink import Shrink
+    from demitasse.transforms.strip import Strip
 
 __all__ = [
     "Clustered",
@@ -41,8 +45,11 @@ __all__ = [
     "DemitasseError",
     "Dense",
     "Exported",
+    "Factorize",
     "Field",
     "FileError",
+    "Fold",
+    "Half",
     "Layer",
     "Levels",
     "Message",
@@ -52,6 +59,7 @@ __all__ = [
     "Note",
     "OptionError",
     "Shrink",
+    "Strip",
     "Tensor",
     "TextError",
     "VerificationError",
@@ -77,7 +85,11 @@ _HOMES = {
     "demitasse.net": "Clustered Dense Layer Levels Net Note Tensor",
     "demitasse.onnx.export": "Exported to_onnx",
     "demitasse.runtime.opencv": "to_opencv",
+    "demitasse.transforms.factorize": "Factorize",
+    "demitasse.transforms.fold": "Fold",
+    "demitasse.transforms.half": "Half",
     "demitasse.transforms.shrink": "Shrink",
+    "demitasse.transforms.strip": "Strip",
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +18,14 @@ from demitasse.transforms.transform import Activations
 __all__ = ["on_pictures"]
 
 
-def on_pictures(shown: Shown, threads: int = 0) -> Activations:
-    """The `Activations` on pictures, by our own executor. ``threads`` 0: torch's own choice.
+def on_pictures(shown: Shown | str | os.PathLike[str], threads: int = 0) -> Activations:
+    """The `Activations` on pictures, of a folder or as `Shown` says, by our own executor. ``threads`` 0: torch's own
+    choice.
 
     NetError for a network that cannot be run, MissingExtraError without torch.
     """
+
+    pictures = shown if isinstance(shown, Shown) else Shown(Path(shown))
 
     def activations(net: Net, wanted: Sequence[str]) -> Iterator[Mapping[str, npt.NDArray[np.float32]]]:
         require_torch("looking at activations")
@@ -28,7 +33,7 @@ def on_pictures(shown: Shown, threads: int = 0) -> Activations:
         from demitasse.runtime.threads import infer
 
         subject = Subject(net)
-        given = fed(shown, net, subject.inputs)
+        given = fed(pictures, net, subject.inputs)
         network = Network(subject.graph)
         for feed in given.feeds:
             with infer(threads or None):

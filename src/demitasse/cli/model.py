@@ -89,6 +89,9 @@ def form(output: str) -> Form:
         return "folder"
     if suffix in (".prototxt", ".caffemodel"):
         raise OptionError(f"{output}: name a folder for the prototxt and the caffemodel, such as out/")
+    if suffix == ".onnx":
+        hint = "use demitasse export; -o takes NAME.demi or a folder"
+        raise OptionError(f"{output}: cannot write .onnx files here: {hint}")
     raise OptionError(f"{output}: cannot write {suffix} files; -o takes NAME.demi, or a folder for plain Caffe files")
 
 

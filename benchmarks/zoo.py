@@ -29,6 +29,9 @@ PICTURES = {
     "srcnn": (1, 33, 33),
     "vdsr": (1, 41, 41),
     "sphereface": (3, 112, 96),
+    "segnet": (3, 360, 480),
+    "ssd": (3, 300, 300),
+    "yolov3": (3, 320, 320),
 }
 """Sizes of pictures that only a database knows, by a part of the file's name."""
 
@@ -55,7 +58,7 @@ def ready(name: str, prototxt: Path, weights: Path | None, seed: int) -> Ready:
     """The network with all weights, its sources as inputs, and something to feed it. NetError if that is impossible."""
     rng = np.random.default_rng(seed)
     net = dm.load(prototxt) if weights is None else dm.load(prototxt, weights)
-    net = with_inputs(one_phase(net), name)
+    net = without_losses(with_inputs(one_phase(net), name))
     if weights is None:
         net = with_weights(net, rng)
     graph = build(net)
@@ -73,6 +76,20 @@ def one_phase(net: dm.Net) -> dm.Net:
             rules = ("include", "exclude")
             return net.with_layers(replace(one, message=one.message.remove(*rules)) for one in graph.layers)
     raise dm.NetError("no phase hangs together")
+
+
+def without_losses(net: dm.Net) -> dm.Net:
+    """Without what only judges, and Python layers that nobody has described, and what reads what they give."""
+    gone: set[str] = set()
+    layers = []
+    for layer in net.layers:
+        judges = layer_type(layer.type).is_loss or layer.type in ("Accuracy", "SegAccuracy", "DetectionEvaluate")
+        anchors = layer.type == "Python" and layer.inputs and "ProposalLayer" not in str(layer.message)
+        if judges or anchors or gone.intersection(layer.inputs):
+            gone.update(layer.outputs)
+        else:
+            layers.append(layer)
+    return net.with_layers(layers)
 
 
 def with_inputs(net: dm.Net, name: str) -> dm.Net:
@@ -93,15 +110,18 @@ def with_inputs(net: dm.Net, name: str) -> dm.Net:
 
 
 def filled(shape: tuple[int, ...] | None, name: str, *, first: bool) -> tuple[int, ...]:
-    """Sizes for those that only the data tells; a batch of 2."""
+    """Sizes for those that only the data tells; a batch of 2, or of 1 where there are regions."""
+    batch = 1 if "rcnn" in name or "rfcn" in name else 2
     picture = next((size for part, size in PICTURES.items() if part in name), (3, 224, 224))
     if shape is None:
-        return (2, *picture) if first else (2,)
+        return (batch, *picture) if first else (batch,)
     unknown = [size is UNKNOWN for size in shape]
     if len(shape) == 4:
         rest = [have if not new else size for have, new, size in zip(shape[1:], unknown[1:], picture, strict=True)]
-        return (2, *rest)
-    return tuple(2 if place == 0 or new else size for place, (size, new) in enumerate(zip(shape, unknown, strict=True)))
+        return (batch, *rest)
+    return tuple(
+        batch if place == 0 or new else size for place, (size, new) in enumerate(zip(shape, unknown, strict=True))
+    )
 
 
 def with_weights(net: dm.Net, rng: np.random.Generator) -> dm.Net:

@@ -180,3 +180,11 @@ def test_nan_is_not_spread():
         for one in net.layers
     )
     assert reasons(Fold()(net), "fold") == {"bn": "its numbers are not finite"}
+
+
+def test_a_layer_that_looks_at_the_shape_alone_does_not_hold_it():
+    text = data(1, 4, 6, 6) + SCALE.format("data", "s") + conv("a", "s")
+    text += layer("PriorBox", "boxes", "s data", "prior_box_param { min_size: 2 }")
+    net = filled(text)
+    assert "Scale" not in types(Fold()(net))
+    assert error(net, Fold()(net)) < 1e-6

@@ -19,7 +19,7 @@ from demitasse.net import Dense, Layer, Net, Note
 from demitasse.transforms.affine import AFFINE, Affine, affine
 from demitasse.transforms.consistency import consistent
 from demitasse.transforms.transform import EXACT, done, kept
-from demitasse.transforms.weighted import WEIGHTED, Weighted, shared_names, weighted
+from demitasse.transforms.weighted import BLIND, WEIGHTED, Weighted, shared_names, weighted
 from demitasse.transforms.wiring import Wiring
 
 __all__ = ["Fold"]
@@ -84,11 +84,11 @@ class Folding:
     def ahead(self, key: int) -> None:
         """Fold a layer into all those that read it."""
         found, source = self.affine(key), self.wiring.sources[key][0]
-        readers = self.wiring.readers((key, 0))
+        readers = [one for one, _ in self.wiring.readers((key, 0)) if self.wiring.layers[one].type not in BLIND]
         if not isinstance(found, Affine) or not readers or (key, 0) in self.wiring.fixed:
             return
         shape = self.shape(key)
-        targets = {reader: self.weighted(reader) for reader, _ in readers}
+        targets = {reader: self.weighted(reader) for reader in readers}
         changed: dict[int, Layer] = {}
         for reader, target in targets.items():
             if not isinstance(target, Weighted) or shape is None or found.axis not in (None, target.axis):

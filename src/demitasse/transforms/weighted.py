@@ -18,11 +18,14 @@ from demitasse.message import Message, Word
 from demitasse.net import Dense, Layer
 from demitasse.transforms.affine import Affine
 
-__all__ = ["CONVOLUTIONS", "WEIGHTED", "Weighted", "shared_names", "weighted"]
+__all__ = ["BLIND", "CONVOLUTIONS", "WEIGHTED", "Weighted", "shared_names", "weighted"]
 
 CONVOLUTIONS: Final = frozenset({"Convolution", "ConvolutionDepthwise", "DepthwiseConvolution"})
 
 WEIGHTED: Final = CONVOLUTIONS | {"Deconvolution", "InnerProduct"}
+
+BLIND: Final = frozenset({"PriorBox", "Silence"})
+"""Types to which the values that they read are all the same: only the shape counts."""
 
 Array = npt.NDArray[Any]
 

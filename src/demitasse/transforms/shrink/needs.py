@@ -21,7 +21,7 @@ from demitasse.transforms.shrink.duplicates import MOVING
 from demitasse.transforms.shrink.flow import Flow, absorbs, column_constants, own_weights
 from demitasse.transforms.shrink.patterns import Patterns
 
-__all__ = ["Cause", "Needs", "needs"]
+__all__ = ["Cause", "Needs", "merges", "needs", "settled"]
 
 Mask = npt.NDArray[np.bool_]
 

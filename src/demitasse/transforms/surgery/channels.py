@@ -17,7 +17,7 @@ from demitasse.transforms.consistency import consistent
 from demitasse.transforms.removal import removed
 from demitasse.transforms.surgery.layers import found
 from demitasse.transforms.transform import done
-from demitasse.transforms.weighted import WEIGHTED, Weighted, weighted
+from demitasse.transforms.weighted import BLIND, WEIGHTED, Weighted, weighted
 from demitasse.transforms.wiring import Wiring
 
 __all__ = ["add_channels", "keep_channels"]
@@ -98,7 +98,7 @@ def add_channels(net: Net, layer: str, count: int, *, of: Sequence[int] | None =
             elif one.type in CHANNELWISE and len(one.inputs) == 1:
                 wiring.change(reader, copied(one, target.outputs, every))
                 waiting += [(reader, number) for number in range(len(one.outputs))]
-            else:
+            elif one.type not in BLIND:
                 raise NetError(f"{one} reads {layer}, and does not treat its channels one by one")
     return consistent(wiring.net(done("surgery", layer, f"{count} channels added to {target.outputs}")))
 

@@ -15,7 +15,7 @@ from demitasse.transforms.consistency import consistent
 from demitasse.transforms.fold import Folding
 from demitasse.transforms.surgery.layers import found
 from demitasse.transforms.transform import done
-from demitasse.transforms.weighted import Weighted, weighted
+from demitasse.transforms.weighted import BLIND, Weighted, weighted
 from demitasse.transforms.wiring import Value, Wiring, fresh
 
 __all__ = ["copy_weights", "fold_preprocessing", "swap_channels"]
@@ -74,7 +74,7 @@ def swap_channels(net: Net, order: Sequence[int] = (2, 1, 0), *, input: str | No
     if sorted(order) != list(range(shape[1])):
         raise OptionError(f'order has to name each of the {shape[1]} channels of "{wiring.names[value]}" once')
     inverse = np.argsort(np.asarray(order))
-    for key, _ in wiring.readers(value):
+    for key in seeing(wiring, value):
         target = first_layer(wiring, key, shape)
         if target.group != 1:
             raise NetError(f"{target.layer} has groups, which see other channels each")
@@ -123,10 +123,17 @@ def entrance(net: Net, input: str | None) -> tuple[Wiring, Value, tuple[int, ...
         for number, name in enumerate(layer.outputs if layer.type == "Input" else ()):
             shape = shapes.get(name)
             if known(shape) and (name == input or (input is None and len(shape) == 4)):
-                if not wiring.readers((key, number)):
-                    raise NetError(f'nothing reads the input "{name}"')
+                seeing(wiring, (key, number))
                 return wiring, (key, number), shape
     raise NetError("the network has no input for pictures" if input is None else f'the network has no input "{input}"')
+
+
+def seeing(wiring: Wiring, value: Value) -> list[int]:
+    """The layers that read the values, and not only their shape. NetError if none does."""
+    found = [key for key, _ in wiring.readers(value) if wiring.layers[key].type not in BLIND]
+    if not found:
+        raise NetError(f'nothing reads the input "{wiring.names[value]}"')
+    return found
 
 
 def first_layer(wiring: Wiring, key: int, shape: tuple[int, ...]) -> Weighted:

@@ -67,3 +67,10 @@ def test_a_few_weights_that_vanish_are_told():
 def test_nan_is_refused_either_way(clamp):
     with pytest.raises(OptionError, match="NaN"):
         Half(clamp)(net_with([np.nan]))
+
+
+def test_a_bias_that_is_nothing_beside_the_weights_may_vanish():
+    net = net_with([])
+    bias = Dense(np.full(6, 1e-9, np.float32))
+    net = net.with_layers([net.layers[0], net.layers[1].with_tensors([net.layers[1].tensors[0], bias])])
+    assert not Half()(net).layers[1].tensors[1].array().any()

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from demitasse.errors import OptionError
 from demitasse.net import Dense, Layer, Net, Note, Tensor
 from demitasse.transforms.transform import done
+from demitasse.transforms.weighted import WEIGHTED
 
 __all__ = ["Half"]
 
@@ -44,9 +45,11 @@ class Half:
         layers = []
         saved = 0
         for layer in net.layers:
-            tensors = []
+            tensors: list[Tensor] = []
             for index, tensor in enumerate(layer.tensors):
-                tensors.append(tensor if tensor.dtype == np.float16 else self.converted(layer, index, tensor, notes))
+                beside = energy(layer.tensors[0]) if index == 1 and layer.type in WEIGHTED else 0.0
+                same = tensor.dtype == np.float16
+                tensors.append(tensor if same else self.converted(layer, index, beside, notes))
                 saved += tensor.size * tensor.dtype.itemsize - tensors[-1].nbytes
             layers.append(layer.with_tensors(tensors) if tensors else layer)
         if not saved:
@@ -54,8 +57,10 @@ class Half:
         text = f"{net.parameters} weights as float16: OpenCV reads them, BVLC Caffe does not"
         return net.with_layers(layers, done("half", "", text, bytes_saved=saved), *notes)
 
-    def converted(self, layer: Layer, index: int, tensor: Tensor, notes: list[Note]) -> Dense:
-        """One tensor. OptionError for what does not fit, unless it may be clamped."""
+    def converted(self, layer: Layer, index: int, beside: float, notes: list[Note]) -> Dense:
+        """One tensor. ``beside``: the sum of squares of the weights, if it is a bias: one that is nothing beside them
+        may lose what it has. OptionError for what does not fit, unless it may be clamped."""
+        tensor = layer.tensors[index]
         found = np.empty(tensor.size, np.float16)
         at = over = lost = 0
         signal = noise = 0.0
@@ -73,7 +78,7 @@ class Half:
             found[at : at + values.size] = rounded
             at += values.size
         tensor.release()
-        coarse = noise > COARSE**2 * signal
+        coarse = noise > COARSE**2 * (signal + beside)
         if over and not self.clamp:
             hint = "; fold BatchNorm first, or allow it with --clamp" if layer.type == "BatchNorm" else ""
             raise OptionError(
@@ -92,6 +97,13 @@ class Half:
             text = f"blob {index}: {lost} weights that are next to nothing became zero"
             notes.append(done("half", layer.name, text, index=index, underflow=lost))
         return Dense(found.reshape(tensor.shape))
+
+
+def energy(tensor: Tensor) -> float:
+    """The sum of squares."""
+    total = sum(float(np.vdot(values, values)) for values in map(np.float64, pieces(tensor)))
+    tensor.release()
+    return total
 
 
 def pieces(tensor: Tensor) -> Iterator[npt.NDArray[np.floating]]:

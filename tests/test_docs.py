@@ -1,7 +1,7 @@
 """What the documentation shows is run: Python blocks, and lines of console blocks that start with ``$ demitasse``.
 
-Commands run in a folder with a small network, for their exit status: the figures beside them are of another model.
-A line ``[exit status 1]`` after a command's output says that it is meant to fail.
+Commands run in a folder with a small network and some annotated photos, for their exit status: the figures beside them
+are of another model. A line ``[exit status 1]`` after a command's output says that it is meant to fail.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from demitasse.cli import main
+from demitasse.evaluate.pictures import generated
 from networks import small_detector
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +36,15 @@ def commands(text: str) -> list[tuple[list[str], int]]:
     return found
 
 
+def annotated_photos(folder: Path) -> None:
+    """Three pictures in ``photos``, and boxes in them in WIDER FACE's form."""
+    cv2 = pytest.importorskip("cv2")
+    (folder / "photos").mkdir()
+    for name, picture in generated(3, 60, 80):
+        cv2.imwrite(str(folder / "photos" / f"{name[-1]}.png"), picture)
+    (folder / "faces.txt").write_text("1.png\n1\n10 10 30 30\n2.png\n2\n5 5 20 20\n40 20 30 30\n3.png\n0\n")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cv2")
@@ -42,6 +52,7 @@ def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     if not examples:
         pytest.skip("no examples")
     small_detector(tmp_path / "deploy.prototxt", tmp_path / "face.caffemodel")
+    annotated_photos(tmp_path)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for kind, text in examples:

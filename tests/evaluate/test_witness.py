@@ -47,7 +47,7 @@ def test_nothing_is_known_of_what_was_not_written(net: Net, tmp_path: Path) -> N
     assert not as_witnessed(net, load(*written(net, tmp_path)))
 
 
-@pytest.mark.parametrize("layer, index", [("conv", 0), ("conv", 1), ("fc", 0), ("fc", 1)])
+@pytest.mark.parametrize(("layer", "index"), [("conv", 0), ("conv", 1), ("fc", 0), ("fc", 1)])
 def test_one_bit_of_a_weight_is_noticed(net: Net, tmp_path: Path, layer: str, index: int) -> None:
     watched = witnessed(net)
     files = written(watched, tmp_path)

@@ -4,7 +4,8 @@
     save(net, "face.prototxt", "face.caffemodel")
     as_witnessed(net, load("face.prototxt", "face.caffemodel"))
 
-Weights that have to be decoded are decoded once, while they are written. A CRC-32C of every part, some megabytes, is kept.
+Weights that have to be decoded are decoded once, while they are written. Of every part, some megabytes, a CRC-32C is
+kept.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class Network(Weights):
         self._generator = torch.Generator(self._device).manual_seed(seed)
         self._aliases = aliases(graph.layers)
         self._overwritten = overwritten(graph.layers)
-        self._placed: dict[tuple[int, tuple[Shape, ...]], Placed] = {}
+        self._placed: dict[tuple[object, ...], Placed] = {}
         self._schedules: dict[tuple[tuple[str, ...] | None, frozenset[str]], tuple[Step, ...]] = {}
         self._operations: dict[int, Operation] = {}
         self._gates = {i: gate for i, layer in enumerate(graph.layers) if (gate := closed(layer))}
@@ -210,10 +210,10 @@ class Network(Weights):
         inputs = tuple([now.blobs[name] for name in layer.inputs])
         if i in self._gates:
             inputs = tuple(map(gated, inputs, self._gates[i]))
-        key = (i, tuple([tuple(value.shape) for value in inputs]))
+        key = (i, *[value.shape for value in inputs])
         placed = self._placed.get(key)
         if placed is None:
-            placed = self._placed[key] = self._place(i, layer, key[1])
+            placed = self._placed[key] = self._place(i, layer, tuple(tuple(value.shape) for value in inputs))
         call = Call(placed.kind, inputs, placed.blobs(), self._states[i], self._generator, placed.shapes)
         try:
             result = self._computed(step, call, now)
@@ -227,12 +227,7 @@ class Network(Weights):
             first = str(error).strip().splitlines() or [""]
             what = f"its plugin failed: {type(error).__name__}" if plugin else "cannot run"
             raise NetError(f"{layer}: {what}: {first[0]}") from error
-        values = (result,) if isinstance(result, torch.Tensor) else result
-        if not isinstance(values, tuple) or not all(isinstance(value, torch.Tensor) for value in values):
-            refuse(layer, "its plugin gives neither a tensor nor a tuple of them")
-        if len(values) < len(step.outputs):
-            refuse(layer, f"gives {len(values)} blobs; the file names {len(step.outputs)}")
-        return values
+        return as_many(result, step)
 
     def _computed(self, step: Step, call: Call, now: Pass) -> Result:
         """The result of a layer's operation, or of what does the same."""
@@ -276,6 +271,18 @@ class Network(Weights):
                 raise WeightsError(f"{layer}: {wrong}")
             views.append(None if stored == shape else shape)
         return Placed(kind, outputs, weights, tuple(views) if any(view is not None for view in views) else ())
+
+
+def as_many(result: Result, step: Step) -> tuple[torch.Tensor, ...]:
+    """The result as a tuple. NetError if it holds anything but tensors, or too few of them."""
+    values = (result,) if isinstance(result, torch.Tensor) else result
+    if values is result and not (
+        isinstance(values, tuple) and all(isinstance(value, torch.Tensor) for value in values)
+    ):
+        refuse(step.layer, "its plugin gives neither a tensor nor a tuple of them")
+    if len(values) < len(step.outputs):
+        refuse(step.layer, f"gives {len(values)} blobs; the file names {len(step.outputs)}")
+    return values
 
 
 def gated(value: torch.Tensor, shut: bool) -> torch.Tensor:

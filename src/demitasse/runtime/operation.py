@@ -24,9 +24,10 @@ __all__ = ["Call", "Operation"]
 Kind = TypeVar("Kind", bound=LayerType)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Call:
-    """One pass through one layer.
+    """One pass through one layer. Nobody changes it; it is not frozen because one is made for every layer in every pass,
+    and making a frozen one takes four times as long.
 
     ``inputs``: float32 tensors of Caffe's shapes. ``weights``: the layer's blobs in Caffe's order and shapes; what
     Caffe changes in a forward pass (BatchNorm's statistics in TRAIN) is changed in place, outside autograd.

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from demitasse.files import load, save
     from demitasse.message import Field, Message, Word
     from demitasse.net import Clustered, Dense, Layer, Levels, Net, Note, Tensor
-    from demitasse.onnx.export import Exported, to_onnx
+    from demitasse.onnx.export import to_onnx
+    from demitasse.onnx.writer import Exported
     from demitasse.runtime.opencv import to_opencv
     from demitasse.transforms.factorize import Factorize
     from demitasse.transforms.fold import Fold
@@ -83,7 +84,8 @@ _HOMES = {
     "demitasse.files": "load save",
     "demitasse.message": "Field Message Word",
     "demitasse.net": "Clustered Dense Layer Levels Net Note Tensor",
-    "demitasse.onnx.export": "Exported to_onnx",
+    "demitasse.onnx.export": "to_onnx",
+    "demitasse.onnx.writer": "Exported",
     "demitasse.runtime.opencv": "to_opencv",
     "demitasse.transforms.factorize": "Factorize",
     "demitasse.transforms.fold": "Fold",

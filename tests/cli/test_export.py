@@ -15,6 +15,7 @@ pytest.importorskip("cv2")
 
 import demitasse.onnx.export as exporter  # noqa: E402
 from demitasse.cli.app import run  # noqa: E402
+from demitasse.onnx import writer  # noqa: E402
 from demitasse.runtime.onnxruntime import run_onnx, signature  # noqa: E402
 from networks import CLASSIFIER, small_classifier, small_detector  # noqa: E402
 
@@ -108,8 +109,8 @@ def test_dry_run_and_no_run(model, tmp_path, capsys) -> None:
 
 
 def test_a_model_that_computes_something_else_is_kept_aside(model, tmp_path, capsys, monkeypatch) -> None:
-    wrong = dict(exporter.TABLE) | {"ReLU": exporter.TABLE["AbsVal"]}
-    monkeypatch.setattr(exporter, "TABLE", wrong)
+    wrong = dict(writer.TABLE) | {"ReLU": writer.TABLE["AbsVal"]}
+    monkeypatch.setattr(writer, "TABLE", wrong)
     target = tmp_path / "a.onnx"
     assert run(["export", *model, "-o", str(target)]) == 1
     said = capsys.readouterr().err

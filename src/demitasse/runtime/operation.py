@@ -26,8 +26,8 @@ Kind = TypeVar("Kind", bound=LayerType)
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One pass through one layer. Nobody changes it; it is not frozen because one is made for every layer in every pass,
-    and making a frozen one takes four times as long.
+    """One pass through one layer. Nobody changes it; it is not frozen because one is made for every layer in every
+    pass, and making a frozen one takes four times as long.
 
     ``inputs``: float32 tensors of Caffe's shapes. ``weights``: the layer's blobs in Caffe's order and shapes; what
     Caffe changes in a forward pass (BatchNorm's statistics in TRAIN) is changed in place, outside autograd.

@@ -27,6 +27,7 @@ PUBLIC = [
     "NetError",
     "Note",
     "OptionError",
+    "Prune",
     "Shrink",
     "Strip",
     "Tensor",

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from demitasse.transforms.factorize import Factorize
     from demitasse.transforms.fold import Fold
     from demitasse.transforms.half import Half
+    from demitasse.transforms.prune import Prune
     from demitasse.transforms.shrink import Shrink
     from demitasse.transforms.strip import Strip
 
@@ -59,6 +60,7 @@ __all__ = [
     "NetError",
     "Note",
     "OptionError",
+    "Prune",
     "Shrink",
     "Strip",
     "Tensor",
@@ -90,6 +92,7 @@ _HOMES = {
     "demitasse.transforms.factorize": "Factorize",
     "demitasse.transforms.fold": "Fold",
     "demitasse.transforms.half": "Half",
+    "demitasse.transforms.prune": "Prune",
     "demitasse.transforms.shrink": "Shrink",
     "demitasse.transforms.strip": "Strip",
 }

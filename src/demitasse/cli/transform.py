@@ -7,7 +7,7 @@ numbers, shapes before and after, and what was left alone for which reason. A co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,11 +33,12 @@ from demitasse.errors import VerificationError
 from demitasse.evaluate.compare import Shown, Subject, compare
 from demitasse.evaluate.comparison import Comparison
 from demitasse.evaluate.preprocessing import remembering
-from demitasse.evaluate.weights import identical
+from demitasse.evaluate.weights import check_finite, identical
 from demitasse.net import Net, Note
 from demitasse.report.changes import LAYERS, TENSORS, Change, changes, layer_rows, listed, others, reshaped, tensor_rows
 from demitasse.report.footprint import BEFORE_AND_AFTER, Footprint, before_and_after, footprint
 from demitasse.report.quantities import count, size
+from demitasse.runtime import have_torch
 from demitasse.transforms.recipe import as_steps, name_of
 from demitasse.transforms.transform import EXACT, Activations, Transform, is_kept, supply
 
@@ -87,6 +88,7 @@ class Request:
         check_output(targets, given)
         terminal = Terminal(self.quiet, self.as_json)
         net = remembering(files.load(*given.files), self.shown.stated)
+        check_finite(net, given)
         terminal.step("read", f"{net.name or given} · {count(net.parameters)} parameters · {size(given.bytes)}")
         result = self.applied(net, terminal)
         with (scratch if self.dry else staged)(targets) as paths:
@@ -134,7 +136,7 @@ class Request:
         """The network after all transforms; each is announced when it is done."""
         for transform in self.transforms:
             seen = len(net.report)
-            net = supply(transform, threads=worker_threads(self.threads), activations=self.activations())(net)
+            net = supply(transform, threads=worker_threads(self.threads), **self.activations())(net)
             notes = [note for note in net.report[seen:] if not note.layer and not is_kept(note)]
             for note in notes:
                 terminal.step(name_of(transform), note.text, aside=self.aside(transform))
@@ -144,13 +146,18 @@ class Request:
         """Whether it changes what the network computes."""
         return "exact" if transform.tolerance is not None and transform.tolerance <= EXACT else ""
 
-    def activations(self) -> Activations | None:
-        """What blobs look like on the pictures given; None without."""
-        if self.shown.folder is None:
-            return None
-        from demitasse.evaluate.activations import on_pictures
+    def activations(self) -> Mapping[str, Activations | None]:
+        """What blobs look like, and what they contribute to the outputs, on the pictures given; ``None`` without. And
+        what they look like on generated pictures, where networks can be run."""
+        from demitasse.evaluate.activations import contributions_on_pictures, on_pictures
 
-        return on_pictures(self.shown, threads=self.threads or 0)
+        threads = self.threads or 0
+        given = self.shown.folder is not None
+        return {
+            "activations": on_pictures(self.shown, threads) if given else None,
+            "gradients": contributions_on_pictures(self.shown, threads) if given else None,
+            "generated": on_pictures(self.shown, threads) if not given and have_torch() else None,
+        }
 
     def written(self, net: Net, paths: Sequence[Path]) -> Subject:
         """What was written, read again. VerificationError if other weights come back."""

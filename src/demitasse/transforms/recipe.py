@@ -23,6 +23,7 @@ from demitasse.errors import FileError, OptionError
 from demitasse.transforms.factorize import Factorize
 from demitasse.transforms.fold import Fold
 from demitasse.transforms.half import Half
+from demitasse.transforms.prune import Prune
 from demitasse.transforms.shrink import Shrink
 from demitasse.transforms.strip import Strip
 from demitasse.transforms.transform import Transform
@@ -33,6 +34,7 @@ TRANSFORMS: dict[str, type[Any]] = {
     "factorize": Factorize,
     "fold": Fold,
     "half": Half,
+    "prune": Prune,
     "shrink": Shrink,
     "strip": Strip,
 }

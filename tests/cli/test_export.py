@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -149,3 +150,15 @@ def test_a_layer_that_onnx_lacks_is_named_and_can_be_cut_off(model, tmp_path, ca
     assert run(["export", *model, "-o", target]) == 2
     assert 'layer "odd" (Invented): cannot be expressed in ONNX; --until BLOB' in capsys.readouterr().err
     assert run(["export", *model, "-o", target, "--until", "prob"]) == 0
+
+
+def test_without_onnxruntime_nothing_is_announced(model, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    target = tmp_path / "a.onnx"
+    assert run(["export", *model, "-o", str(target)]) == 2
+    assert "needs onnxruntime: pip install 'demitasse[onnx]'" in capsys.readouterr().err
+    assert not target.exists()
+    assert run(["export", *model, "-o", str(target), "--no-run", "-q"]) == 0
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert run(["export", *model, "-o", str(tmp_path / "b.onnx"), "--no-run"]) == 2
+    assert "needs onnx: pip install" in capsys.readouterr().err

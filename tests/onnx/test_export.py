@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -214,3 +215,10 @@ def test_half_leaves_layers_in_float32_that_need_its_range(tmp_path: Path) -> No
     net = filled(text + layer("Concat", "both", "m conv"))
     _, expected, found = both(net, fed(net), tmp_path, half=True)
     assert largest_error(expected, found) < 2e-2
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    net = filled(data(1, 3, 9, 8) + conv("conv", "data"))
+    odd = net.with_layers(replace(x, name="\udc80") if x.name == "conv" else x for x in net.layers)
+    with pytest.raises(NetError, match="no text"):
+        to_onnx(odd, tmp_path / "a.onnx")

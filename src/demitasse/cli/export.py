@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from demitasse import files
-from demitasse.cli.model import Source, check_output, source
+from demitasse.cli.model import Source, check_output, mention_slips, source
 from demitasse.cli.options import debugging, dry_run, json_output, model_argument, no_run, output, quiet, threads
 from demitasse.cli.showing import showing
 from demitasse.cli.staging import scratch, staged
@@ -21,9 +21,11 @@ from demitasse.evaluate.comparison import Comparison
 from demitasse.evaluate.exported import compared, under_its_names
 from demitasse.evaluate.models import Subject
 from demitasse.evaluate.shown import Shown
+from demitasse.evaluate.weights import check_finite
 from demitasse.net import Net
 from demitasse.onnx import Exported, is_large, selected, to_onnx
 from demitasse.report.quantities import count, size
+from demitasse.runtime.onnxruntime import import_onnxruntime
 
 __all__ = ["command"]
 
@@ -117,10 +119,14 @@ class Request:
         target = Path(self.output)
         if target.suffix.lower() != ".onnx":
             raise OptionError(f"{self.output}: export writes ONNX: give -o {given.files[-1].stem}.onnx")
+        if self.run:
+            import_onnxruntime("comparing what was exported (--no-run leaves that out)")
         data = target.with_name(target.name + ".data")
         terminal = Terminal(self.quiet, self.as_json)
         net = files.load(*given.files)
+        check_finite(net, given)
         terminal.step("read", f"{net.name or given} · {count(net.parameters)} parameters · {size(given.bytes)}")
+        mention_slips(net, terminal)
         targets = [target, data] if is_large(selected(net, self.until).net, self.half) else [target]
         check_output(targets, given)
         with (scratch if self.dry else staged)(targets) as paths:

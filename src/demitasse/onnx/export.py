@@ -62,7 +62,10 @@ def to_onnx(
     external = beside if is_large(graph.net, half, external_above) else None
     with opened(target, external) as (file, second):
         storage = Storage(second, location or beside.name)
-        model, found = whole(graph, storage, Given(batch, shapes or {}), Style(half, uniform))
+        try:
+            model, found = whole(graph, storage, Given(batch, shapes or {}), Style(half, uniform))
+        except UnicodeError:
+            raise NetError("a name in the network is no text (UTF-8), and ONNX has nothing else") from None
         check(onnx, model, storage)
         write_model(file, model, storage)
     return replace(found, path=target, data=external)

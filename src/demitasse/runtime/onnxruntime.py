@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from demitasse.errors import FileError, MissingExtraError, NetError
 
-__all__ = ["Signature", "have_onnxruntime", "onnxruntime_version", "run_onnx", "signature"]
+__all__ = ["Signature", "have_onnxruntime", "import_onnxruntime", "onnxruntime_version", "run_onnx", "signature"]
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 

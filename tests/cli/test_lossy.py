@@ -9,7 +9,7 @@ import pytest
 from demitasse import files, plan
 from demitasse.cli import main
 from demitasse.evaluate.weights import decibels
-from demitasse.net import Levels, Net
+from demitasse.net import Dense, Levels, Net
 from networks import small_detector
 
 DEPLOY, MODEL = "deploy.prototxt", "face.caffemodel"
@@ -107,3 +107,26 @@ def test_plain_files_of_a_lossy_demi_have_its_weights(here, step):
     stored, plain = files.load("x.demi"), files.load("out/x.prototxt", "out/x.caffemodel")
     for a, b in zip(stored.layers, plain.layers, strict=True):
         assert all(np.array_equal(x.array(), y.array()) for x, y in zip(a.tensors, b.tensors, strict=True))
+
+
+def test_weights_that_are_no_numbers_are_refused(here, step, capsys):
+    net = files.load(DEPLOY, MODEL)
+    broken = net.with_layers(
+        layer.with_tensors([Dense(layer.tensors[0].array() * np.float32(np.nan)), *layer.tensors[1:]])
+        if layer.name == "conv2"
+        else layer
+        for layer in net.layers
+    )
+    files.save(broken, "n.prototxt", "n.caffemodel")
+    assert main(["compress", "n.prototxt", "n.caffemodel", "-o", "x.demi"]) == 2
+    assert 'layer "conv2" (Convolution), blob 0: 4608 of 4608 weights are not finite' in capsys.readouterr().err
+    assert not (here / "x.demi").exists()
+    assert main(["compress", "n.prototxt", "n.caffemodel", "-o", "x.demi", "--lossless"]) == 0
+
+
+def test_json_has_the_comparison_on_exit_1(here, step, capsys):
+    step["step"] = 0.8
+    assert main(["compress", DEPLOY, MODEL, "-o", "x.demi", "--quality", "60", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["status"], found["verified"]) == (1, False)
+    assert found["comparison"]["snr_db"] < 50

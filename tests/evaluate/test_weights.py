@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from demitasse.evaluate.weights import BLOCK, decibels, identical, weight_errors
+from demitasse.errors import NetError
+from demitasse.evaluate.weights import BLOCK, check_finite, decibels, identical, weight_errors
 from demitasse.net import Dense, Layer, Net
 
 
@@ -68,3 +69,13 @@ def test_tensors_that_come_in_parts(one, other):
     (error,), _ = weight_errors(first, second)
     assert (error.noise, error.largest) == (pytest.approx(1), pytest.approx(1))
     assert error.signal == pytest.approx(float(np.vdot(a, a)))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_named(bad):
+    values = np.ones((2, 3), np.float32)
+    check_finite(net(a=[values], b=[values, values]), "x.caffemodel")
+    broken = values.copy()
+    broken[1, 1:] = bad
+    with pytest.raises(NetError, match=r'x\.caffemodel: layer "b" \(X\), blob 1: 2 of 6 weights are not finite'):
+        check_finite(net(a=[values], b=[values, broken]), "x.caffemodel")

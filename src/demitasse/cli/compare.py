@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +127,8 @@ def show_weights(terminal: Terminal, found: SideBySide) -> None:
     """How far the weights are apart."""
     comparison = found.comparison
     text = f"{decibel(comparison.weight_snr)} signal to noise, in matrices and kernels"
+    if comparison.weight_snr == math.inf:
+        text = "the same to the bit, in matrices and kernels"
     if comparison.weight_snr is None:
         text = "no layer has weights of the same shapes in both"
     if names := comparison.unmatched:

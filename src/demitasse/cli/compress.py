@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from demitasse import files, originals, plan
-from demitasse.cli.model import Source, check_output, form, source
+from demitasse.cli.model import Source, check_output, form, mention_slips, source
 from demitasse.cli.options import (
     debugging,
     dry_run,
@@ -31,7 +31,7 @@ from demitasse.errors import OptionError, VerificationError
 from demitasse.evaluate.compare import Shown, Subject, compare
 from demitasse.evaluate.comparison import Comparison
 from demitasse.evaluate.preprocessing import remembering
-from demitasse.evaluate.weights import identical
+from demitasse.evaluate.weights import check_finite, identical
 from demitasse.net import Net, Note
 from demitasse.report.footprint import BEFORE_AND_AFTER, Footprint, before_and_after, footprint
 from demitasse.report.quantities import count, decibel, ratio, size
@@ -96,6 +96,7 @@ class Request:
         terminal = Terminal(self.quiet, self.as_json)
         net = remembering(files.load(*given.files), self.shown.stated)
         terminal.step("read", f"{net.name or given} · {count(net.parameters)} parameters · {size(given.bytes)}")
+        mention_slips(net, terminal)
         if given.demi is not None and not originals.is_original(given.demi):
             terminal.note("a .demi is the original here: what it had lost already is not part of any figure below")
         before = footprint(net, given.bytes)
@@ -154,6 +155,7 @@ class Request:
 
     def shrink(self, terminal: Terminal, given: Source, net: Net, path: Path) -> tuple[Net, Comparison]:
         """Lossy: what was stored, read again, and how it compares."""
+        check_finite(net, given)
         with terminal.progress("quantise") as progress:
             planned = plan.compress(net, self.asked, threads=worker_threads(self.threads), progress=progress)
         files.save_container(planned, path)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from demitasse import files
-from demitasse.cli.model import Source, kind, source
+from demitasse.cli.model import Source, kind, mention_slips, source
 from demitasse.cli.terminal import Terminal
-from demitasse.errors import FileError, NetError, OptionError
+from demitasse.errors import FileError, OptionError
 from demitasse.evaluate.models import Model, OnnxFile, Subject
 from demitasse.evaluate.runtimes import Execution
-from demitasse.evaluate.weights import not_finite
+from demitasse.evaluate.weights import check_finite
 from demitasse.report.quantities import count, size
 from demitasse.runtime import require_torch
 
@@ -37,10 +37,10 @@ class Given:
         given = self.source or Source()
         net = files.load(*given.files)
         where = given.files[-1]
-        if bad := not_finite(net):
-            raise NetError(f"{where}: {bad}")
+        check_finite(net, where)
         about = f"{net.name} · {where.name}" if net.name else where.name
         terminal.step(label, f"{about} · {count(net.parameters)} parameters · {size(given.bytes)}")
+        mention_slips(net, terminal)
         return Subject(net, given.prototxt, given.caffemodel)
 
     @property

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from demitasse.errors import NetError
 from demitasse.net import Net, Tensor
 
-__all__ = ["WeightError", "decibels", "identical", "not_finite", "weight_errors"]
+__all__ = ["WeightError", "check_finite", "decibels", "identical", "weight_errors"]
 
 BLOCK = 1 << 18
 """Elements at a time: what is compared stays in the cache, and no second copy of a large tensor is made."""
@@ -73,15 +74,15 @@ def identical(original: Net, candidate: Net) -> bool:
     return not unmatched and all(error.noise == 0 for error in errors)
 
 
-def not_finite(net: Net) -> str:
-    """The first tensor that holds what is no finite number, in words; empty if there is none."""
+def check_finite(net: Net, where: object) -> None:
+    """NetError, beginning with ``where`` the weights come from, for a tensor that holds what is no finite number:
+    nothing can be said about what such a network computes."""
     for layer in net.layers:
         for index, tensor in enumerate(layer.tensors):
             bad = sum(part.size - int(np.isfinite(part).sum()) for part in tensor.parts())
             tensor.release()
             if bad:
-                return f"{layer}, blob {index}: {bad} of {tensor.size} weights are not finite numbers"
-    return ""
+                raise NetError(f"{where}: {layer}, blob {index}: {bad} of {tensor.size} weights are not finite numbers")
 
 
 def tensor_error(layer: str, index: int, original: Tensor, candidate: Tensor) -> WeightError:

@@ -140,6 +140,17 @@ def test_detectors_are_compared_by_their_boxes(here, capsys):
     assert "boxes" in capsys.readouterr().out
 
 
+def test_an_onnx_of_it(here, capsys):
+    for name in ("onnx", "onnxruntime"):
+        pytest.importorskip(name)
+    assert main(["export", *PAIR, "-o", "x.onnx", "-q"]) == 0
+    for given in ([*PAIR, "x.onnx"], ["x.onnx", *PAIR], ["x.onnx", "x.onnx"]):
+        assert main(["compare", *given, "--tolerance", "1e-4", "--json"]) == 0
+        assert "ONNX Runtime" in found(capsys)["comparison"]["runtime"]
+    assert main(["inspect", "x.onnx"]) == 2
+    assert "x.onnx is an ONNX model" in capsys.readouterr().err
+
+
 PLUGIN = """
 import torch
 

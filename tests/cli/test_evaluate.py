@@ -143,6 +143,36 @@ def test_a_detector_is_measured_by_its_boxes(faces, capsys, metric):
     assert values[0] == pytest.approx(values[1])
 
 
+@pytest.fixture
+def onnx(here: Path) -> None:
+    for name in ("onnx", "onnxruntime"):
+        pytest.importorskip(name)
+
+
+def test_an_onnx_that_classifies(here, onnx, capsys):
+    assert main(["export", *PAIR, "-o", "x.onnx", "-q"]) == 0
+    assert main(["evaluate", "x.onnx", *LISTED, "--against", "x.onnx"]) == 0
+    said = found(capsys)
+    assert top1(said) == pytest.approx(1 - WRONG / NUMBER)
+    assert said["second"]["runtime"].startswith("ONNX Runtime")
+    assert main(["evaluate", "x.onnx", *LISTED, "--runtime", "opencv"]) == 2
+
+
+def test_an_onnx_that_detects(faces, onnx, capsys):
+    assert main(["export", *PAIR, "-o", "x.onnx", "-q", "--scale", "0.01"]) == 0
+    assert main(["evaluate", *PAIR, *FACES, "--against", "x.onnx", "--json"]) == 0
+    said = found(capsys)
+    assert said["figures"][0]["first"]["value"] > 0
+    assert said["figures"][0]["difference"]["value"] == pytest.approx(0)
+
+
+def test_a_detector_and_a_classifier_are_not_compared(faces, capsys):
+    (faces / "other").mkdir()
+    small_classifier(faces / "other" / "x.prototxt", faces / "other" / "x.caffemodel")
+    assert main(["evaluate", *PAIR, *FACES, "--against", "other"]) == 2
+    assert "one network detects and the other classifies" in capsys.readouterr().err
+
+
 def test_a_table_for_people(faces, capsys):
     assert main(["evaluate", *PAIR, *FACES, "--against", DEPLOY, "--against", MODEL]) == 0
     out = capsys.readouterr().out

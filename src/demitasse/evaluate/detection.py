@@ -11,9 +11,10 @@ from demitasse.datasets.annotations import Annotations
 from demitasse.datasets.pictures import photograph
 from demitasse.errors import NetError
 from demitasse.evaluate.detections import Boxes
-from demitasse.evaluate.detectors import Detector, detector
+from demitasse.evaluate.detectors import Detector, SingleShot, detector
 from demitasse.evaluate.models import Model, Subject
 from demitasse.evaluate.sessions import Session
+from demitasse.runtime.onnxruntime import parsed, shape_of
 
 __all__ = ["LEAST", "detected", "detector_of"]
 
@@ -27,8 +28,13 @@ TOGETHER = 1 << 25
 
 
 def detector_of(model: Model) -> Detector | None:
-    """How to get boxes out of a network; ``None`` for a classifier, and for an ``.onnx``, which does not tell."""
-    return detector(model.graph.layers) if isinstance(model, Subject) else None
+    """How to get boxes out of a network; ``None`` if it gives none. Of an ``.onnx`` an output of rows of seven is taken
+    for SSD's detections."""
+    if isinstance(model, Subject):
+        return detector(model.graph.layers)
+    outputs = {value.name: shape_of(value) for value in parsed(model.path).graph.output}
+    found = [name for name, shape in outputs.items() if len(shape) == 4 and shape[3] == 7]
+    return SingleShot(found[0]) if found else None
 
 
 def detected(

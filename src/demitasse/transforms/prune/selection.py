@@ -230,20 +230,38 @@ def to_budget(
             return worst_first(found, number, multiple)
         return to_share(found, lambda _: 1 - number / total, multiple)
 
-    def left(number: int) -> float:
-        return cost(kept_units(ties, leaving(number))) / before
+    def left(groups: list[Ids]) -> float:
+        return cost(kept_units(ties, groups)) / before
 
-    if not total or left(total) > wanted:
-        lowest = left(total) if total else 1.0
+    if not total or left(leaving(total)) > wanted:
+        lowest = left(leaving(total)) if total else 1.0
         raise OptionError(
             f"{cost.of} cannot be brought to {wanted:g}: with all that may leave, {lowest:.2f} are left; "
             "layers that outputs, sums with inputs or unknown layers hold keep their channels"
         )
-    low, high = 0, total
+    number = least(total, lambda number: left(leaving(number)) <= wanted)
+    if across or number == 0:
+        return leaving(number)
+    # The same share of each, and of the first families one step more: as little beyond the budget as rounding allows.
+    steps = [1 - number / total, 1 - (number - 1) / total]
+
+    def up_to(further: int) -> list[Ids]:
+        first, rest = found[:further], found[further:]
+        return [
+            *to_share(first, lambda _: steps[0], multiple),
+            *to_share(rest, lambda _: steps[1], multiple),
+        ]
+
+    return up_to(least(len(found), lambda further: left(up_to(further)) <= wanted))
+
+
+def least(highest: int, enough: Callable[[int], bool]) -> int:
+    """The least number from 0 to ``highest`` that is enough, if more of it always is, and the highest is."""
+    low, high = 0, highest
     while low < high:
         middle = (low + high) // 2
-        if left(middle) <= wanted:
+        if enough(middle):
             high = middle
         else:
             low = middle + 1
-    return leaving(low)
+    return low

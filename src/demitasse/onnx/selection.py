@@ -57,16 +57,25 @@ def without_judges(layers: Sequence[Layer]) -> tuple[list[Layer], list[Layer]]:
 
 
 def ends(kept: Sequence[Layer], left: Sequence[Layer]) -> tuple[str, ...]:
-    """Blobs that no layer reads, in the order in which they are computed, but for those that are silenced. What a
-    source brings is an output only if nothing else is there."""
+    """Blobs that no layer reads, in the order in which they are computed, but for what is silenced, and for what
+    others were judged by. What a source brings is an output only if nothing else is there."""
     unread: dict[str, bool] = {}
     for layer in kept:
         for name in layer.inputs:
             unread.pop(name, None)
         unread.update(dict.fromkeys(layer.outputs, bool(layer.inputs) or layer.type in ("Parameter", "DummyData")))
-    silent = {name for layer in left if not layer_type(layer.type).gives[1] for name in layer.inputs}
-    computed = tuple(name for name, made in unread.items() if made and name not in silent)
+    aside = {name for layer in left for name in not_predicted(layer)}
+    computed = tuple(name for name, made in unread.items() if made and name not in aside)
     return computed or tuple(name for name, made in unread.items() if made) or tuple(unread)
+
+
+def not_predicted(layer: Layer) -> tuple[str, ...]:
+    """Inputs of a judge that are no results: labels, targets, weights; whatever is silenced."""
+    if layer.type == "Silence":
+        return layer.inputs
+    if issubclass(layer_type(layer.type), Sink):
+        return ()
+    return layer.inputs[2 if layer.type == "ContrastiveLoss" else 1 :]
 
 
 def trimmed(graph: Graph, layers: Sequence[Layer], wanted: tuple[str, ...], *notes: Note) -> Graph:

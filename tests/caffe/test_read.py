@@ -66,8 +66,8 @@ def test_older_texts_are_upgraded(text):
     [
         ("base_lr: 0.1 max_iter: 100", FileError, "no layers in it; it is a solver"),
         ('name: "empty"', FileError, "no layers in it"),
-        ("layer: 5", NetError, "n.prototxt: field 'layer' should be a message"),
-        ("layer { name { } }", NetError, "field 'name'"),
+        ("layer: 5", TextError, 'n.prototxt:1:1: "layer" should be a message'),
+        ("layer { name { } }", TextError, 'n.prototxt:1:9: layer "": "name" should be a string'),
         ("layer {", TextError, "n.prototxt:1"),
     ],
 )

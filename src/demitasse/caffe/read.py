@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from demitasse.caffe.decode import decode_net
+from demitasse.caffe.fields import check_values, slips
 from demitasse.caffe.match import with_weights
 from demitasse.caffe.model import Caffemodel
 from demitasse.caffe.text import parse
@@ -84,10 +85,12 @@ def read_text(path: Path) -> bytes:
 def parse_net(text: bytes, name: str = "<text>") -> Net:
     """The network that a prototxt describes, without weights. ``name`` begins the messages of errors."""
     root = parse(text, name)
-    notes: tuple[Note, ...] = ()
+    check_values(root, text, name)
+    notes = slips(root)
     try:
         if needs_v0_upgrade(root) or needs_v1_upgrade(root):
-            root, notes = upgrade_net(root)
+            root, upgraded = upgrade_net(root)
+            notes += upgraded
         net = net_of(root)
     except NetError as error:
         raise NetError(f"{name}: {error}") from None

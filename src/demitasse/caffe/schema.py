@@ -12,7 +12,17 @@ from typing import Final, NamedTuple
 
 from demitasse.caffe.wire import BYTES, FIXED32, FIXED64, VARINT
 
-__all__ = ["UPSTREAM", "Fact", "dialects", "enum_names", "enum_numbers", "facts_by_name", "facts_by_number", "is_enum"]
+__all__ = [
+    "UPSTREAM",
+    "Fact",
+    "dialects",
+    "enum_names",
+    "enum_numbers",
+    "enum_words",
+    "facts_by_name",
+    "facts_by_number",
+    "is_enum",
+]
 
 UPSTREAM: Final = "a"
 """The letter of BVLC Caffe 1.0 among the dialects."""
@@ -126,3 +136,9 @@ def enum_names(enum: str, spoken: str | None = None) -> dict[int, str]:
 def enum_numbers(enum: str, spoken: str | None = None) -> dict[str, int]:
     """The numbers of an enum's names in these dialects (default: in any)."""
     return {name: number for number, name in enum_names(enum, spoken).items()}
+
+
+@cache
+def enum_words(enum: str) -> tuple[str, ...]:
+    """Every name of an enum in any dialect, each once: where dialects differ a number has several."""
+    return tuple(dict.fromkeys(line.split(" ")[1] for line in blocks()[enum][1:]))

@@ -14,8 +14,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
+from demitasse.caffe.text_place import located, printable
 from demitasse.caffe.text_scalars import EscapeError, parse_scalar, unescape
-from demitasse.errors import TextError
 from demitasse.message import Field, Message, Scalar, Value
 
 __all__ = ["BOM", "CLOSING", "MAX_DEPTH", "SPACE", "parse"]
@@ -53,7 +53,6 @@ _STRING: Final = re.compile(r"""(["'])((?:(?!\1)[^\\\n]|\\.)*+)\1""")
 _RUN: Final = re.compile(r"[-+.\w]++", re.ASCII)
 _SIGNED: Final = re.compile(rf"-{SPACE}([-+.\w]++)", re.ASCII)
 _COMMENT_OR_SPACE: Final = re.compile(r"[ \t\r\n\v\f]++|#[^\n]*+")
-_SHOWN: Final = 80
 
 
 @dataclass(slots=True)
@@ -262,7 +261,7 @@ class _Parser:
                 parts.append(unescape(match[2]))
             except EscapeError as error:
                 at = match.start(2) + error.offset
-                self.fail(at, f"expected {error}, found {_printable(self.text[at : at + 2])}")
+                self.fail(at, f"expected {error}, found {printable(self.text[at : at + 2])}")
             end = match.end()
             position = self._skip(end)
         # Bytes of one character may be spread over two literals
@@ -277,39 +276,13 @@ class _Parser:
             return "end of file"
         match = _RUN.match(self.text, position)
         token = match[0] if match else self.text[position]
-        return f'"{_printable(token[:40])}"'
+        return f'"{printable(token[:40])}"'
 
     def fail(self, position: int, problem: str) -> NoReturn:
-        """TextError at that place, with the line (of a long one, the part around it)."""
-        text = self.text
-        line = text.count("\n", 0, position) + 1
-        start = text.rfind("\n", 0, position) + 1
-        end = text.find("\n", position)
-        end = len(text) if end < 0 else end
-        column = position - start + 1
-        if end - start > _SHOWN:
-            start = max(start, position - _SHOWN // 2)
-            end = min(end, start + _SHOWN)
-        shown = _printable(text[start:end].strip(" \t\r\ufeff"))
-        suffix = f": {shown}" if shown else ""
-        if len(problem) > 2 * _SHOWN:  # it has a name in it that goes on and on
-            problem = f"{problem[:_SHOWN]}…{problem[-_SHOWN:]}"
-        raise TextError(f"{self.name}:{line}:{column}: {problem}{suffix}", line, column)
+        """TextError at that place."""
+        raise located(self.text, position, problem, self.name)
 
 
 def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
     match = pattern.match(text, position)
     return position if match is None else match.end()
-
-
-def _printable(text: str) -> str:
-    """On one line, in characters that any terminal can show."""
-    return "".join(c if c.isprintable() else _spelled(c) for c in text)
-
-
-def _spelled(character: str) -> str:
-    if character == "\t":
-        return " "
-    if "\udc80" <= character <= "\udcff":
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode()

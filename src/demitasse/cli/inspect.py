@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from demitasse import files
-from demitasse.cli.model import source
+from demitasse.cli.model import mention_slips, slips_in_words, source
 from demitasse.cli.options import debugging, json_output, model_argument, quiet, threads, worker_threads
 from demitasse.cli.terminal import Terminal
 from demitasse.report.inspection_text import COLUMNS, closing, headline, table_rows
@@ -50,9 +50,11 @@ def command(model: tuple[Path, ...], every: bool, as_json: bool, threads: int | 
     terminal.table(COLUMNS, table_rows(found, every))
     for text in closing(found, [str(path) for path in given.files], given.demi is not None, every):
         terminal.line("  " + text)
+    mention_slips(net, terminal)
     for text in found.notes[:NOTES]:
         terminal.note(text)
     if len(found.notes) > NOTES:
         terminal.note(f"and {len(found.notes) - NOTES} more of the kind (all of them with --json)")
-    terminal.result({"command": "inspect", "files": [str(path) for path in given.files], **found.as_dict()})
+    names = [str(path) for path in given.files]
+    terminal.result({"command": "inspect", "files": names, **found.as_dict(), "slips": slips_in_words(net)})
     return 0

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from demitasse.cli.terminal import Terminal
 from demitasse.errors import FileError, OptionError
 from demitasse.files import content
+from demitasse.net import Net
 
-__all__ = ["Source", "check_output", "form", "kind", "source"]
+__all__ = ["Source", "check_output", "form", "kind", "mention_slips", "slips_in_words", "source"]
 
 Form = Literal["demi", "folder"]
 
@@ -112,3 +114,15 @@ def check_output(targets: Sequence[Path], given: Source) -> None:
             raise FileError(f"{folder}: is not a folder")
         if not os.access(folder, os.W_OK):
             raise FileError(f"{target}: cannot be written: permission denied in {folder}")
+
+
+def mention_slips(net: Net, terminal: Terminal) -> None:
+    """Says which fields of the prototxt are unknown and look like known ones misspelt."""
+    for text in slips_in_words(net):
+        terminal.note(text)
+
+
+def slips_in_words(net: Net) -> list[str]:
+    """What reading had to say of fields that are probably misspelt."""
+    found = [note for note in net.report if note.step == "read" and "meant" in note.data]
+    return [f'layer "{note.layer}": {note.text}' if note.layer else note.text for note in found]

@@ -4,14 +4,13 @@
 
 Plain PyTorch is the same network written with ``torch.nn`` (plain_modules.py), OpenCV its dnn module on the same
 weights. Everybody runs once in every round, in turn, and computes the same numbers, which is checked; what is shown is
-the median time on the processor (with several threads: of the clock). nsfw is Yahoo's model, weights of the others are
+the least time on the processor (with several threads: of the clock). nsfw is Yahoo's model, weights of the others are
 random.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -67,7 +66,7 @@ def main() -> None:
 
 
 def timed(steps: Mapping[str, Step], rounds: int, clock: Callable[[], float]) -> dict[str, float]:
-    """Median seconds of each, taking turns. SystemExit if they do not compute the same."""
+    """Least seconds of each, taking turns. SystemExit if they do not compute the same."""
     first = {who: step() for who, step in steps.items()}
     expected = first["PyTorch"]
     for who, values in first.items():
@@ -80,7 +79,7 @@ def timed(steps: Mapping[str, Step], rounds: int, clock: Callable[[], float]) ->
             start = clock()
             step()
             times[who].append(clock() - start)
-    return {who: statistics.median(values) for who, values in times.items()}
+    return {who: min(values) for who, values in times.items()}
 
 
 def forward(net: Net, shape: tuple[int, ...], plain: Callable[[Net], torch.nn.Module]) -> dict[str, Step]:

@@ -6,6 +6,9 @@ The error of a layer is the largest difference of its first output, relative to 
 the worst layer of those that OpenCV has too (it does away with some, Dropout for one). Pictures are shrunk by halves
 where a pass would take more multiplications than ``--macs``. What OpenCV cannot read, or what is no deploy network, is
 listed with the reason.
+
+OpenCV departs from Caffe, and the recordings of real Caffe side with us, in LRN (it does not know ``k``: vgg_cnn_s) and
+in Axpy (SE networks). Detections of random weights are ties, which it breaks in another order (SSD).
 """
 
 from __future__ import annotations

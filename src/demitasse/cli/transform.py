@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from demitasse import files
-from demitasse.cli.model import Source, check_output, form, source
+from demitasse.cli.model import Source, check_output, form, mention_slips, source
 from demitasse.cli.options import (
     debugging,
     dry_run,
@@ -90,6 +90,7 @@ class Request:
         net = remembering(files.load(*given.files), self.shown.stated)
         check_finite(net, given)
         terminal.step("read", f"{net.name or given} · {count(net.parameters)} parameters · {size(given.bytes)}")
+        mention_slips(net, terminal)
         result = self.applied(net, terminal)
         with (scratch if self.dry else staged)(targets) as paths:
             written = self.written(result, paths)

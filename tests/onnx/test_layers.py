@@ -55,7 +55,9 @@ LAYERS_AND_OPTIONS = {
     "one number of all": MAP + layer("Reduction", "y", "x", "reduction_param { operation: MEAN coeff: 3 }"),
     "eps behind the root": MAP + layer("Normalize", "y", "x", "norm_param { add_eps_before_sqrt: false eps: 0.1 }"),
     "TensorFlow's interpolation": MAP
-    + layer("ResizeBilinear", "y", "x", "resize_bilinear_param { data_format: NCHW output_height: 9 output_width: 7 }"),
+    + layer(
+        "ResizeBilinear", "y", "x", 'resize_bilinear_param { data_format: "NCHW" output_height: 9 output_width: 7 }'
+    ),
     "TensorFlow's, of pixels": data(2, 6, 5, 4, name="x")
     + layer(
         "ResizeBilinear", "y", "x", "resize_bilinear_param { output_height: 9 output_width: 3 align_corners: true }"

@@ -8,8 +8,10 @@ import pytest
 from demitasse.layers import build, infer
 from demitasse.transforms.consistency import consistent
 from demitasse.transforms.factorize import put
+from demitasse.transforms.lowrank.method import SMOOTH
 from demitasse.transforms.lowrank.methods import methods_for
 from demitasse.transforms.lowrank.ranks import Choice
+from demitasse.transforms.lowrank.spectrum import decaying, root
 from demitasse.transforms.lowrank.statistics import observe
 from demitasse.transforms.weighted import weighted
 from demitasse.transforms.wiring import Wiring
@@ -94,17 +96,20 @@ def test_costs_and_losses_are_those_of_the_new_layers(text, name):
 
 @pytest.mark.parametrize("name", ["channel", "spatial"])
 def test_the_error_is_the_one_that_was_foretold(name):
-    """Of the weights: what the layer gives for a unit impulse at each place of its kernel."""
+    """Without activations: of what the layer gives for inputs as smooth as maps are supposed to be."""
     net = filled(data(1, 6, 3, 3) + conv("x", "data", "num_output: 8 kernel_size: 3 bias_term: false"))
     _, _, target = target_of(net)
     (method,) = methods_for(target, name, None)
-    impulses = {"data": np.eye(54, dtype=np.float32).reshape(54, 6, 3, 3)}
     from demitasse.runtime import run
+
+    smooth, _ = root(decaying(SMOOTH, 3, 1))
+    windows = np.kron(np.eye(6), np.kron(smooth, smooth))
+    given = {"data": windows.reshape(54, 6, 3, 3).astype(np.float32)}
 
     for rank in (1, 3, 5):
         found = factorized(net, method, rank)
-        expected = run(net, impulses)["x"]
-        assert relative(expected, run(found, impulses)["x"]) ** 2 == pytest.approx(method.errors[rank], rel=1e-4)
+        expected = run(net, given)["x"]
+        assert relative(expected, run(found, given)["x"]) ** 2 == pytest.approx(method.errors[rank], rel=1e-4)
 
 
 def test_activations_make_the_same_rank_better():

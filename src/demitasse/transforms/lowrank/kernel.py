@@ -11,7 +11,7 @@ import numpy.typing as npt
 from demitasse.layers import count
 from demitasse.net import Layer
 from demitasse.transforms.lowrank.method import Convolving
-from demitasse.transforms.lowrank.spectrum import Spectrum, factored, gram, root
+from demitasse.transforms.lowrank.spectrum import Spectrum, factored, gram
 
 __all__ = ["Spatial", "Tucker"]
 
@@ -24,18 +24,9 @@ class Spatial(Convolving):
     name: ClassVar[str] = "spatial"
 
     @cached_property
-    def whitening(self) -> tuple[Array, Array] | None:
-        """The root of the inputs' second moments and its inverse, if they are known; for one group only."""
-        return None if self.seen is None or self.placed.group > 1 else root(self.seen.given.raw)
-
-    @cached_property
     def spectrum(self) -> Spectrum:
         """Of (outputs, width) × (inputs, height)."""
-        weights = self.target.weights
-        if self.whitening is not None:
-            weights = np.einsum("oiyx,ij->ojyx", weights, self.whitening[0], optimize=True)
-        turned = weights.transpose(0, 3, 1, 2)
-        groups = np.split(turned, self.placed.group)
+        groups = np.split(self.kernel.transpose(0, 3, 1, 2), self.placed.group)
         return factored([np.ascontiguousarray(one).reshape(one.shape[0] * one.shape[1], -1) for one in groups])
 
     @property
@@ -54,21 +45,20 @@ class Spatial(Convolving):
 
     def layers(self, rank: int) -> list[Layer]:
         height, width = self.placed.kernel
+        channels, rows, columns = self.roots
         down, across = [], []
         for left, right in self.spectrum.at(rank):
-            across.append(left.reshape(self.outputs, width, rank).transpose(0, 2, 1)[:, :, None, :])
-            first = right.reshape(rank, self.inputs, height)
-            if self.whitening is not None:
-                first = np.einsum("riy,ij->rjy", first, self.whitening[1], optimize=True)
+            second = np.einsum("oxr,xu->oru", left.reshape(self.outputs, width, rank), columns[1], optimize=True)
+            first = np.einsum("riy,yv->riv", right.reshape(rank, self.inputs, height), rows[1], optimize=True)
+            if channels is not None:
+                first = np.einsum("riy,ij->rjy", first, channels[1], optimize=True)
             down.append(first[..., None])
+            across.append(second[:, :, None, :])
+        first, second = np.concatenate(down), np.concatenate(across)
+        bias = self.corrected(second.sum(axis=(2, 3)) @ first.sum(axis=(2, 3)) if len(down) == 1 else first)
         return [
-            self.part("_v", self.windowed(rank * self.placed.group, width=False), [self.dense(np.concatenate(down))]),
-            self.part(
-                "_h",
-                self.windowed(self.placed.filters, height=False),
-                [self.dense(np.concatenate(across)), *self.bias()],
-                last=True,
-            ),
+            self.part("_v", self.windowed(rank * self.placed.group, width=False), [self.dense(first)]),
+            self.part("_h", self.windowed(self.placed.filters, height=False), [self.dense(second), *bias], last=True),
         ]
 
 
@@ -77,19 +67,6 @@ class Tucker(Convolving):
     lose about the same."""
 
     name: ClassVar[str] = "tucker"
-
-    @cached_property
-    def whitening(self) -> tuple[Array, Array] | None:
-        """As for `Spatial`."""
-        return None if self.seen is None else root(self.seen.given.raw)
-
-    @cached_property
-    def kernel(self) -> Array:
-        """The weights, whitened."""
-        weights = self.target.weights
-        if self.whitening is not None:
-            weights = np.einsum("oiyx,ij->ojyx", weights, self.whitening[0], optimize=True)
-        return weights
 
     @cached_property
     def spectra(self) -> tuple[Spectrum, Spectrum]:
@@ -124,8 +101,11 @@ class Tucker(Convolving):
         for _ in range(2):  # alternating: each side is best for what the other one keeps
             outputs = leading(np.einsum("oiyx,ir->oryx", self.kernel, inputs, optimize=True), 0, rank)
             inputs = leading(np.einsum("oiyx,or->riyx", self.kernel, outputs, optimize=True), 1, inputs.shape[1])
+        channels, rows, columns = self.roots
         core = np.einsum("oiyx,or,is->rsyx", self.kernel, outputs, inputs, optimize=True)
-        first = inputs.T if self.whitening is None else inputs.T @ self.whitening[1]
+        core = np.einsum("rsyx,yv,xu->rsvu", core, rows[1], columns[1], optimize=True)
+        first = inputs.T if channels is None else inputs.T @ channels[1]
+        bias = self.corrected(outputs @ core.sum(axis=(2, 3)) @ first)
         bare = {"height": False, "width": False}
         return [
             self.part("_in", self.windowed(len(first), **bare), [self.dense(first[..., None, None])]),
@@ -133,7 +113,7 @@ class Tucker(Convolving):
             self.part(
                 "_out",
                 self.windowed(self.placed.filters, **bare),
-                [self.dense(outputs[..., None, None]), *self.bias()],
+                [self.dense(outputs[..., None, None]), *bias],
                 last=True,
             ),
         ]

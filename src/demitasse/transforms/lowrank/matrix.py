@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from demitasse.net import Dense, Layer
 from demitasse.transforms.lowrank.method import Convolving, Method
-from demitasse.transforms.lowrank.spectrum import Spectrum, factored
+from demitasse.transforms.lowrank.spectrum import Spectrum, factored, gram
 
 __all__ = ["Channel", "Inner"]
 
@@ -27,7 +27,7 @@ class Rows(Method):
         if self.target.transposed:
             weights = weights.T
         matrices = np.split(weights.reshape(len(weights), -1), self.target.group)
-        metrics = None
+        metrics = self.supposed()
         if self.seen is not None and self.target.group == 1:
             metrics = [self.seen.metric(matrices[0])]
         elif self.seen is not None:
@@ -35,6 +35,11 @@ class Rows(Method):
             size = len(matrices[0])
             metrics = [whole[i : i + size, i : i + size] for i in range(0, len(whole), size)]
         return factored(matrices, metrics)
+
+    def supposed(self) -> list[npt.NDArray[np.float64]] | None:
+        """Second moments of the outputs of each group as far as they can be told without activations; None: those of
+        inputs that have nothing to do with each other."""
+        return None
 
     @property
     def errors(self) -> npt.NDArray[np.float64]:
@@ -73,6 +78,10 @@ class Channel(Convolving, Rows):
     """The kernel to few channels, and 1×1 from them."""
 
     name: ClassVar[str] = "channel"
+
+    def supposed(self) -> list[npt.NDArray[np.float64]] | None:
+        groups = np.split(self.kernel.reshape(len(self.kernel), -1), self.placed.group)
+        return None if self.seen is not None else [gram(one) for one in groups]
 
     def parameters(self, rank: int) -> int:
         return rank * (self.weights // self.outputs + self.placed.filters)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +14,16 @@ from demitasse.layers import UNKNOWN, Shape, count
 from demitasse.layers.convolution import Convolution
 from demitasse.message import Field, Message, Word
 from demitasse.net import Dense, Layer
+from demitasse.transforms.lowrank.spectrum import decaying, root
 from demitasse.transforms.lowrank.statistics import Seen
 from demitasse.transforms.weighted import Weighted
 
-__all__ = ["Convolving", "Method"]
+__all__ = ["SMOOTH", "Convolving", "Method"]
 
 Array = npt.NDArray[Any]
+
+SMOOTH: Final = 0.7
+"""Correlation of neighbours on a map of which nothing is known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +114,34 @@ class Convolving(Method):
         if not isinstance(placed, Convolution):
             raise TypeError(placed)
         return placed
+
+    @cached_property
+    def roots(self) -> tuple[tuple[Array, Array] | None, tuple[Array, Array], tuple[Array, Array]]:
+        """How the inputs vary: roots, and their inverses, of what is supposed of channels (None: nothing), of rows and
+        of columns of a window. An error of the kernel counts by what it does to such inputs."""
+        smooth = (SMOOTH, SMOOTH) if self.seen is None else self.seen.smooth.correlations
+        axes = zip(smooth, self.placed.kernel, self.placed.dilation, strict=True)
+        rows, columns = (root(decaying(one, size, distance)) for one, size, distance in axes)
+        channels = root(self.seen.given.centred) if self.seen is not None and self.placed.group == 1 else None
+        return channels, rows, columns
+
+    @cached_property
+    def kernel(self) -> Array:
+        """The weights by what they do to such inputs."""
+        channels, rows, columns = self.roots
+        weights: Array = np.einsum("oiyx,yv,xu->oivu", self.target.weights, rows[0], columns[0], optimize=True)
+        if channels is not None:
+            weights = np.einsum("oiyx,ij->ojyx", weights, channels[0], optimize=True)
+        return weights
+
+    def corrected(self, summed: Array) -> list[Dense]:
+        """The last layer's bias, such that the mean of the outputs stays. ``summed``: outputs × inputs, the new kernels
+        summed over their windows."""
+        if self.seen is None or self.placed.group > 1:
+            return self.bias()
+        bias = 0.0 if self.target.bias is None else self.target.bias
+        lost = self.target.weights.sum(axis=(2, 3)) - summed
+        return [Dense((bias + lost @ self.seen.given.mean).astype(self.target.layer.tensors[0].dtype))]
 
     @property
     def inputs(self) -> int:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Spectrum", "factored", "gram", "root"]
+__all__ = ["Spectrum", "decaying", "factored", "gram", "root"]
 
 Array = npt.NDArray[Any]
 Wide = npt.NDArray[np.float64]
@@ -91,3 +91,10 @@ def root(square: Wide) -> tuple[Wide, Wide]:
     values, vectors = np.linalg.eigh(square)
     values = np.maximum(values, max(float(values[-1]), 1e-30) * 1e-6)
     return (vectors * np.sqrt(values)) @ vectors.T, (vectors / np.sqrt(values)) @ vectors.T
+
+
+def decaying(correlation: float, size: int, distance: int) -> Wide:
+    """Correlations of places in a row that fall off with how far they are from each other (a Markov chain)."""
+    places = np.arange(size) * distance
+    found: Wide = np.asarray(correlation, np.float64) ** np.abs(places[:, None] - places)
+    return found

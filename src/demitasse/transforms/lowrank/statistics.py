@@ -15,7 +15,7 @@ from demitasse.transforms.transform import Activations
 from demitasse.transforms.weighted import Weighted
 from demitasse.transforms.wiring import Value, Wiring
 
-__all__ = ["Moments", "Seen", "observe"]
+__all__ = ["Moments", "Seen", "Smoothness", "observe"]
 
 Array = npt.NDArray[Any]
 Wide = npt.NDArray[np.float64]
@@ -70,12 +70,36 @@ class Moments:
         return 1.0 if bottom <= 0 else min(1.0, top / bottom)
 
 
+@dataclass(slots=True)
+class Smoothness:
+    """How alike neighbours are along each axis of a map: sums of products of neighbours, and of squares."""
+
+    products: Wide = field(default_factory=lambda: np.zeros(2))
+    squares: Wide = field(default_factory=lambda: np.zeros(2))
+
+    def add(self, values: Array) -> None:
+        """A blob of number, channels, height and width."""
+        centred = values - values.mean(axis=(2, 3), keepdims=True)
+        for axis in range(2):
+            before, behind = np.moveaxis(centred, 2 + axis, -1)[..., :-1], np.moveaxis(centred, 2 + axis, -1)[..., 1:]
+            self.products[axis] += np.vdot(before, behind)
+            self.squares[axis] += (np.vdot(before, before) + np.vdot(behind, behind)) / 2
+
+    @property
+    def correlations(self) -> tuple[float, float]:
+        """Of vertical and of horizontal neighbours, from 0 to nearly 1."""
+        shares = np.clip(self.products / np.maximum(self.squares, 1e-30), 0.0, 0.99)
+        return float(shares[0]), float(shares[1])
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """``given``: of a layer's inputs, ``made``: of what its weights make of them, before the bias."""
+    """``given``: of a layer's inputs, ``made``: of what its weights make of them, before the bias; ``smooth``: of its
+    inputs."""
 
     given: Moments
     made: Moments
+    smooth: Smoothness = field(default_factory=Smoothness)
 
     def metric(self, weights: Array) -> Wide:
         """Second moments about the mean of the outputs, for weights outputs × inputs; what the samples are too few to
@@ -104,6 +128,8 @@ def observe(net: Net, wanted: Mapping[int, Weighted], activations: Activations) 
                 made = made - layer.bias.reshape(shape)
             found[key].given.add(given, axis)
             found[key].made.add(made, layer.axis)
+            if given.ndim == 4:
+                found[key].smooth.add(given)
     if not found and wanted:
         raise NetError("there are no pictures to see activations on")
     return found

@@ -91,7 +91,7 @@ def test_budgets_are_met(ranking, wanted):
 
 
 def test_impossible_budgets_are_refused():
-    with pytest.raises(OptionError, match="macs cannot be brought to 0.0001"):
+    with pytest.raises(OptionError, match=r"macs cannot be brought to 0\.0001"):
         Prune(macs=0.0001)(chain())
 
 

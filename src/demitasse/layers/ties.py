@@ -37,8 +37,7 @@ class Ties:
     """Everything that `tie` found out.
 
     ``placed``: each layer in each phase, in order (a layer of both phases twice). ``count``: how many units there are;
-    ``groups``: for each the smallest that it is tied to. ``pins``: what has to stay and why. ``tiers``: pairs of units
-    and the position of the layer that ties them. ``outputs``: names of the network's outputs, of any phase.
+    ``groups``: for each the smallest that it is tied to. ``pins``: what has to stay and why. ``outputs``: names of the network's outputs, of any phase.
     ``free``: outputs of the network that may change all the same. ``shared``: weights (layer, blob) that are another
     layer's, whose.
     """
@@ -93,9 +92,17 @@ class Ties:
 
     def tied_by(self, group: int) -> tuple[Layer, ...]:
         """The layers that join the units of a group."""
-        knots = zip(self.knots.firsts, self.knots.tiers, strict=True)
-        positions = {layer for first, layer in knots if layer >= 0 and (self.groups[first] == group).any()}
-        return tuple(self.net.layers[position] for position in sorted(positions))
+        return tuple(self.net.layers[position] for position in sorted(self.tiers.get(group, ())))
+
+    @cached_property
+    def tiers(self) -> Mapping[int, set[int]]:
+        """For each group of several units the positions of the layers that join them."""
+        found: dict[int, set[int]] = {}
+        for first, layer in zip(self.knots.firsts, self.knots.tiers, strict=True):
+            if layer >= 0:
+                for group in np.unique(self.groups[first]).tolist():
+                    found.setdefault(group, set()).add(layer)
+        return found
 
 
 def own(tied: Tied) -> Iterator[Ids]:

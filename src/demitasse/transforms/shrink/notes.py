@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -72,14 +72,20 @@ def stays(state: Needs) -> Iterator[Note]:
 
 def told(state: Needs, tied: Tied, ids: Ids, what: str) -> Iterator[Note]:
     """Notes on units that stay: one for each reason."""
-    groups = np.unique(state.ties.groups[ids])
-    causes = Counter(why(state.ties, int(group), state.causes.get(int(group)), tied.layer) for group in groups)
+    members: dict[int, list[int]] = {}
+    for unit in ids.tolist():
+        members.setdefault(int(state.ties.groups[unit]), []).append(unit)
+    causes = Counter(
+        why(state.ties, group, state.causes.get(group), tied.layer, units) for group, units in members.items()
+    )
     for (kind, text, layers), number in causes.items():
         if kind:
             yield kept(STEP, tied.layer.name, f"{number} {what} stay: {text}", kind=kind, channels=number, tied=layers)
 
 
-def why(ties: Ties, group: int, cause: Cause | None, layer: Layer) -> tuple[str, str, tuple[str, ...]]:
+def why(
+    ties: Ties, group: int, cause: Cause | None, layer: Layer, units: Sequence[int]
+) -> tuple[str, str, tuple[str, ...]]:
     """A word, a text, and names of the layers that tie the group together."""
     if cause is None:
         return "", "", ()
@@ -90,7 +96,7 @@ def why(ties: Ties, group: int, cause: Cause | None, layer: Layer) -> tuple[str,
     pin = next((pin for pin in ties.pins if pin.kind == cause.kind and pin.layer == cause.layer), None)
     if pin is not None and cause.kind not in TEXTS:
         reason = f"{blamed.name} ({blamed.type}): {pin.text}"
-    if not names:
+    if not names or (pin is not None and np.isin(units, pin.ids).all()):
         return cause.kind, reason, ()
     first = next((one for one in tied if one is not layer), tied[0])
     return "tied", f"tied by {first.name} ({first.type}) to channels that stay: {reason}", names

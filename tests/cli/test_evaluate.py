@@ -194,6 +194,7 @@ def test_a_table_for_people(faces, capsys):
         (["--data", "list.txt", "--root", "pictures", "--metric", "voc"], "--metric has no meaning for a classifier"),
         (["--data", "list.txt", "--root", "pictures", "--runtime", "onnx"], "does not run a Caffe network"),
         (["--data", "list.txt", "--root", "pictures", "--batch", "0"], "--batch"),
+        (["--data", "list.txt", "--runtime", "opencv", "--plugin", "p.py"], "p.py|--plugin is for our executor"),
         (["--data", "list.txt", "--root", "pictures", "--mean", "1,2"], "2 values"),
         (["--data", "list.txt", "--root", "pictures", "--resize", "stretch:5"], "reads 24×24"),
         (["--data", "list.txt", "--root", "pictures", "--preprocess", "list.txt"], "list.txt"),
@@ -209,7 +210,7 @@ def test_bad_input_is_one_line(here, capsys, arguments, message):
     _, err = capsys.readouterr()
     assert err.startswith("error: ")
     assert err.count("\n") == 1
-    assert message in err
+    assert any(part in err for part in message.split("|")), err
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,9 @@ class Request:
     def __call__(self) -> int:
         """Do it. The exit status."""
         execution = executing(self.threads, self.device, self.seed, self.plugins)
+        if self.runtime in ("opencv", "onnx") and (self.plugins or self.device != "cpu"):
+            given_too = "--plugin" if self.plugins else "--device"
+            raise OptionError(f"{given_too} is for our executor: it has no meaning with --runtime {self.runtime}")
         given = [one(self.model), *([one(self.against)] if self.against else [])]
         if not self.data.exists():
             raise FileError(f"{self.data}: there is no such file or folder")

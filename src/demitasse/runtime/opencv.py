@@ -21,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 
 from demitasse.errors import MissingExtraError, NetError, WeightsError
-from demitasse.layers import build, infer
 from demitasse.net import Layer, Net
 
 __all__ = ["RunError", "available_memory", "have_opencv", "opencv_version", "run_files", "to_opencv"]
@@ -98,6 +97,8 @@ def to_opencv(net: Net) -> Any:
 
 def check_weights(net: Net) -> None:
     """NetError for a layer that needs weights and has none: OpenCV says so in forward(), or not at all."""
+    from demitasse.layers import build, infer
+
     graph = build(net)
     for layer, shapes in zip(graph.layers, infer(graph, strict=False).parameters, strict=True):
         if shapes and not layer.tensors and not shares_weights(layer):

@@ -16,7 +16,7 @@ from demitasse.cli import main
 from networks import small_classifier
 
 GIVEN = ("deploy.prototxt", "face.caffemodel")
-TEMPORARY = re.compile(r"(\.x\.demi\.unverified\.[0-9a-f]{8}\.tmp|x\.demi\.unverified)")
+TEMPORARY = re.compile(r"(\.x\.demi\.unverified\.[0-9a-f]{8}-\d+-[0-9a-f]{8}\.tmp|x\.demi\.unverified)")
 """What may be left after ``kill -9``: nothing that ends like an output."""
 
 MODES = {"lossless": ("--lossless",), "lossy": ("--quality", "20", "--no-run")}

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from demitasse.atomic import rename_together
 from demitasse.errors import FileError, VerificationError
 
 __all__ = ["scratch", "staged"]
@@ -31,8 +32,7 @@ def staged(targets: Sequence[Path]) -> Iterator[list[Path]]:
             except OSError as error:
                 raise FileError(f"{target.parent}: cannot be made: {error.strerror}") from None
         yield waiting
-        for path, target in zip(waiting, targets, strict=True):
-            path.replace(target)
+        rename_together(list(zip(waiting, targets, strict=True)))
     except VerificationError as error:
         kept = ", ".join(str(path) for path in waiting if path.exists())
         raise VerificationError(f"{error}{f' (kept as {kept})' if kept else ''}", error.details) from None

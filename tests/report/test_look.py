@@ -8,6 +8,7 @@ from demitasse.message import Message, Word
 from demitasse.net import Dense, Layer, Net
 from demitasse.report.inspection_text import COLUMNS, closing, headline, table_rows
 from demitasse.report.look import inspect_net
+from demitasse.transforms.shrink import Shrink
 from networks import small_classifier
 
 
@@ -39,7 +40,7 @@ def test_every_layer_is_described(tmp_path):
 def test_zero_channels_are_found(tmp_path):
     conv = row(inspected(tmp_path), "conv1")
     assert (conv.outputs, conv.dead_outputs, conv.constant_outputs, conv.zeros) == (16, 1, 0, 28)
-    assert conv.removable == 27 * 4
+    assert conv.removable == 2 * 28 * 4  # row 3, which is zero, and row 5, which fc does not read
 
 
 def test_a_bias_makes_a_dead_channel_a_constant(tmp_path):
@@ -49,7 +50,8 @@ def test_a_bias_makes_a_dead_channel_a_constant(tmp_path):
         return layer.with_tensors([layer.tensors[0], Dense(np.ones(16, np.float32))])
 
     conv = row(inspected(tmp_path, biased), "conv1")
-    assert (conv.dead_outputs, conv.constant_outputs, conv.removable) == (1, 1, 0)
+    assert (conv.dead_outputs, conv.constant_outputs) == (1, 1)
+    assert conv.removable == 2 * 28 * 4  # the constant can move into the biases of fc
 
 
 @pytest.mark.parametrize(
@@ -69,6 +71,13 @@ def test_inputs_and_outputs_by_type(type, param, shape, zero, outputs, dead, inp
     layer = Layer("l", type, ("x",), ("y",), message, (Dense(weights),))
     (found,) = inspect_net(Net("n", (layer,)), file_bytes=0).layers
     assert (found.outputs, found.dead_outputs, found.inputs, found.unread_inputs) == (outputs, dead, inputs, unread)
+
+
+def test_what_could_leave_is_what_shrinking_removes(tmp_path):
+    found = inspected(tmp_path)
+    net = files.load(tmp_path / "deploy.prototxt", tmp_path / "x.caffemodel")
+    small = Shrink()(net)
+    assert found.removable == 4 * (net.parameters - small.parameters)
 
 
 def test_layers_with_the_same_weights_are_named(tmp_path):

@@ -37,9 +37,9 @@ class Ties:
     """Everything that `tie` found out.
 
     ``placed``: each layer in each phase, in order (a layer of both phases twice). ``count``: how many units there are;
-    ``groups``: for each the smallest that it is tied to. ``pins``: what has to stay and why. ``outputs``: names of the network's outputs, of any phase.
-    ``free``: outputs of the network that may change all the same. ``shared``: weights (layer, blob) that are another
-    layer's, whose.
+    ``groups``: for each the smallest that it is tied to. ``pins``: what has to stay and why. ``outputs``: names of the
+    network's outputs, of any phase. ``free``: outputs that may change all the same. ``shared``: weights (layer, blob)
+    that are another layer's, whose.
     """
 
     net: Net

@@ -23,8 +23,7 @@ class LayerRow:
     a constant other than zero. ``unread_inputs``: input channels that are multiplied by nothing but zeros.
     ``duplicates``: output channels with the weights of an earlier one.
     ``bits``: bits per weight of an order-0 entropy coder after rounding to steps of half a standard deviation.
-    ``removable``: bytes of the layer's own weights that belong to unread inputs or to dead outputs; to constant ones
-    only in an InnerProduct, from which a constant can always move into the biases of the layers behind it.
+    ``removable``: bytes that exact removal (`demitasse.Shrink`) takes out of the layer.
     ``stored``: bytes that it takes in a .demi. ``complete``: whether ``parameters`` are all, or only those that are
     known, since the shapes of others are not.
     """
@@ -97,7 +96,7 @@ class Inspection:
 
     @property
     def removable(self) -> int:
-        """Bytes of dead outputs and unread inputs in the layers themselves: at least this can leave for good."""
+        """Bytes that can leave for good."""
         return sum(row.removable for row in self.layers)
 
     def as_dict(self) -> dict[str, Any]:

@@ -97,8 +97,10 @@ def closing(found: Inspection, files: Sequence[str], stored: bool, every: bool =
         lines.append("Zeros inside a dense blob cost as much as any other number.")
     unused = found.file_bytes - found.weight_bytes
     facts: list[tuple[int, str]] = []
+    stem = files[-1].rsplit("/", 1)[-1].removesuffix(".caffemodel").removesuffix(".demi")
     if found.removable:
-        facts.append((found.removable, "or more belong to channels that are entirely zero: they could leave for good"))
+        command = shlex.join(["demitasse", "shrink", *files, "-o", f"{stem}-small/"])
+        facts.append((found.removable, f"could leave for good: {command}"))
     scattered = sum(row.zeros for row in found.layers) * FLOAT - found.removable
     if scattered * 20 > found.weight_bytes and not stored:
         facts.append((scattered, "are scattered zeros: only storage can use them"))
@@ -106,6 +108,5 @@ def closing(found: Inspection, files: Sequence[str], stored: bool, every: bool =
         facts.append((unused, "are no weights of this network: training leftovers, layers that the prototxt lacks"))
     lines += [f"{size(number):>12} {text}" for number, text in facts]
     if not stored:
-        target = files[-1].rsplit("/", 1)[-1].removesuffix(".caffemodel")
-        lines.append(f"Store it small: demitasse compress {shlex.join([*files, '-o', target + '.demi'])}")
+        lines.append(f"Store it small: demitasse compress {shlex.join([*files, '-o', stem + '.demi'])}")
     return lines

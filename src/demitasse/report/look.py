@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from demitasse.errors import NetError
 from demitasse.net import Layer, Net
 from demitasse.report.graph import Facts, facts
 from demitasse.report.inspection import Inspection, LayerRow
 from demitasse.report.sparsity import duplicate_rows, entropy, sparsity
+from demitasse.transforms.shrink import Shrink
 
 __all__ = ["inspect_net"]
 
@@ -49,6 +51,8 @@ def inspect_net(
         done += row.parameters
         if progress is not None:
             progress(done, total)
+    leaves = leaving(net)
+    rows = [replace(row, removable=leaves.get(row.name, 0)) for row in rows]
     return Inspection(
         name=net.name,
         layers=tuple(rows),
@@ -89,7 +93,6 @@ def with_weights(row: LayerRow, layer: Layer, seen: Seen, threads: int) -> Layer
     if layer.type in TRANSPOSED:
         dead, unread = unread, dead
     constant = dead & rest[0].rows if rest and rest[0].rows.size == dead.size else np.zeros_like(dead)
-    leaves = dead if layer.type == "InnerProduct" else dead & ~constant
     return replace(
         row,
         outputs=dead.size,
@@ -99,8 +102,24 @@ def with_weights(row: LayerRow, layer: Layer, seen: Seen, threads: int) -> Layer
         unread_inputs=int(np.count_nonzero(unread)),
         duplicates=0 if layer.type in TRANSPOSED else duplicate_rows(first),
         bits=entropy(first),
-        removable=round(first.nbytes * (1 - (1 - leaves.mean()) * (1 - unread.mean()))),
     )
+
+
+def leaving(net: Net) -> Mapping[str, int]:
+    """Bytes that exact removal takes out of each layer, by its name; nothing for a network that it cannot work on."""
+    if not any(layer.tensors for layer in net.layers):
+        return {}
+    try:
+        small = Shrink()(net)
+    except NetError:
+        return {}
+    left: dict[str, int] = {}
+    for layer in small.layers:
+        left[layer.name] = left.get(layer.name, 0) + sum(tensor.nbytes for tensor in layer.tensors)
+    have: dict[str, int] = {}
+    for layer in net.layers:
+        have[layer.name] = have.get(layer.name, 0) + sum(tensor.nbytes for tensor in layer.tensors)
+    return {name: max(0, nbytes - left.get(name, 0)) for name, nbytes in have.items()}
 
 
 def groups(layer: Layer, shape: tuple[int, ...]) -> int:

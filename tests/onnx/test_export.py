@@ -13,6 +13,7 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("torch")
 
 from demitasse.errors import FileError, NetError, OptionError  # noqa: E402
+from demitasse.files import load, save  # noqa: E402
 from demitasse.onnx import OPSET, to_onnx  # noqa: E402
 from demitasse.runtime.onnxruntime import run_onnx, signature  # noqa: E402
 from filled_networks import conv, data, fed, filled, layer  # noqa: E402
@@ -222,3 +223,11 @@ def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
     odd = net.with_layers(replace(x, name="\udc80") if x.name == "conv" else x for x in net.layers)
     with pytest.raises(NetError, match="no text"):
         to_onnx(odd, tmp_path / "a.onnx")
+
+
+def test_an_empty_input_is_refused_and_an_input_file_never_overwritten(tmp_path: Path) -> None:
+    with pytest.raises(NetError, match="0×3×9×8: nothing is in it"):
+        to_onnx(filled(CLASSIFIER), tmp_path / "a.onnx", shapes={"data": (0, 3, 9, 8)})
+    save(filled(CLASSIFIER), tmp_path / "a.prototxt", tmp_path / "a.caffemodel")
+    with pytest.raises(FileError, match="the network was read from this file"):
+        to_onnx(load(tmp_path / "a.prototxt", tmp_path / "a.caffemodel"), tmp_path / "a.caffemodel")

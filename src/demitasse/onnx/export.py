@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final
 
 from demitasse.atomic import replacing, replacing_all
 from demitasse.errors import NetError, OptionError
+from demitasse.files import check_outputs
 from demitasse.layers import Graph
 from demitasse.layers.layertype import refuse
 from demitasse.net import Net, Note
@@ -60,6 +61,7 @@ def to_onnx(
     target = Path(path)
     beside = Path(data) if data is not None else target.with_name(target.name + ".data")
     external = beside if is_large(graph.net, half, external_above) else None
+    check_outputs(net, [target] if external is None else [target, external])
     with opened(target, external) as (file, second):
         storage = Storage(second, location or beside.name)
         try:

@@ -87,6 +87,8 @@ def declared_shapes(graph: Graph, given: Mapping[str, Sequence[int]]) -> dict[st
                 raise NetError(
                     f'{layer}: the shape of "{name}" is not known; give a deploy prototxt, or --shape {name}=1x3x…'
                 )
+            if 0 in shape:
+                raise NetError(f'{layer}: the shape of "{name}" is {"×".join(map(str, shape))}: nothing is in it')
             found[name] = shape
     return found
 

@@ -20,7 +20,8 @@ from demitasse.layers.tying import Product
 from demitasse.layers.units import Ids
 from demitasse.transforms.prune.criteria import Scores, makers
 from demitasse.transforms.shrink.flow import Flow
-from demitasse.transforms.shrink.needs import Needs, settled
+from demitasse.transforms.shrink.forms import settle
+from demitasse.transforms.shrink.needs import Needs
 from demitasse.transforms.shrink.patterns import Patterns
 
 __all__ = ["Cost", "Family", "families", "kept_units", "macs", "parameters", "to_budget", "to_share", "worst_first"]
@@ -131,11 +132,7 @@ def kept_units(ties: Ties, leaving: Sequence[Ids]) -> Mask:
     for groups in leaving:
         standing[groups] = False
     state = Needs(ties, Flow(), Patterns(), standing)
-    news = True
-    while news:
-        news = False
-        for tied in ties.placed:
-            news |= settled(state, tied)
+    settle(state)
     return state.kept(np.arange(ties.count))
 
 

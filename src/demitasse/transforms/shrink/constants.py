@@ -16,7 +16,7 @@ from demitasse.layers.pooling import Pooling
 from demitasse.layers.sizes import UNKNOWN, known
 from demitasse.layers.tying import Tied
 from demitasse.layers.units import Units, carried
-from demitasse.message import Message
+from demitasse.transforms.shrink.functions import FUNCTIONS, Function
 
 __all__ = ["CONSTANTS", "Constants", "Known", "bordered", "gathered_width", "places", "varying"]
 
@@ -24,8 +24,6 @@ Constants = npt.NDArray[np.float64]
 """One number for each position along the units' axis; NaN where it varies."""
 
 Known = Sequence["Constants | None"]
-
-Function = Callable[[Constants, Message], Constants]
 
 
 def varying(length: int) -> Constants:
@@ -66,37 +64,6 @@ def function(name: str, compute: Function) -> Callable[[Tied, Known], Known]:
         return [np.where(np.isfinite(found), found, np.nan)]
 
     return rule
-
-
-def rectified(x: Constants, param: Message) -> Constants:
-    """ReLU, perhaps leaky."""
-    return np.where(x > 0, x, x * param.number("negative_slope", 0.0))
-
-
-def exponential(x: Constants, param: Message) -> Constants:
-    """Exp."""
-    base = param.number("base", -1.0)
-    exponent = param.number("scale", 1.0) * x + param.number("shift", 0.0)
-    return np.asarray(np.exp(exponent) if base == -1 else np.power(base, exponent), np.float64)
-
-
-def dropped(x: Constants, param: Message) -> Constants:
-    """Dropout does nothing afterwards, unless (in some forks) it did not scale in training."""
-    return x if param.flag("scale_train", True) else x * (1 - param.number("dropout_ratio", 0.5))
-
-
-def logarithm(x: Constants, param: Message) -> Constants:
-    """Log."""
-    base = param.number("base", -1.0)
-    found = np.log(param.number("scale", 1.0) * x + param.number("shift", 0.0))
-    return np.asarray(found if base == -1 else found / np.log(base), np.float64)
-
-
-def power(x: Constants, param: Message) -> Constants:
-    """Power."""
-    inner = param.number("scale", 1.0) * x + param.number("shift", 0.0)
-    exponent = param.number("power", 1.0)
-    return np.asarray(inner if exponent == 1 else np.power(inner, exponent), np.float64)
 
 
 def pooled(tied: Tied, inputs: Known) -> Known:
@@ -314,27 +281,21 @@ def bordered(tied: Tied) -> bool:
 
 
 CONSTANTS: dict[str, Callable[[Tied, Known], Known]] = {
-    "AbsVal": function("abs_val_param", lambda x, _: np.abs(x)),
+    **{kind: function(*row) for kind, row in FUNCTIONS.items()},
     "Axpy": axpy,
-    "BNLL": function("", lambda x, _: np.logaddexp(0, x)),
     "BatchNorm": batch_norm,
     "BatchReindex": same,
     "Bias": scale,
     "BilinearInterpolate": same,
-    "Clip": function("clip_param", lambda x, p: np.clip(x, p.number("min"), p.number("max"))),
     "Concat": concat,
     "Crop": same,
     "CropCenter": same,
-    "Dropout": function("dropout_param", dropped),
-    "ELU": function("elu_param", lambda x, p: np.where(x > 0, x, p.number("alpha", 1.0) * np.expm1(x))),
     "Eltwise": eltwise,
-    "Exp": function("exp_param", exponential),
     "Filter": filtered,
     "Flatten": moved,
     "Im2col": zeros_moved,
     "Interp": same,
     "LRN": zeros,
-    "Log": function("log_param", logarithm),
     "MVN": zeros,
     "MaxUnPool": zeros,
     "Normalize": zeros,
@@ -344,22 +305,15 @@ CONSTANTS: dict[str, Callable[[Tied, Known], Known]] = {
     "Permute": same,
     "PixelShuffle": gathered,
     "Pooling": pooled,
-    "Power": function("power_param", power),
     "ROIAlign": zeros,
     "ROIPooling": zeros,
-    "ReLU": function("relu_param", rectified),
-    "ReLU6": function("", lambda x, _: np.clip(x, 0, 6)),
     "Reshape": reshaped,
     "Resize": same,
     "SPP": zeros_moved,
     "Scale": scale,
     "ShuffleChannel": moved,
-    "Sigmoid": function("", lambda x, _: 1 / (1 + np.exp(-x))),
     "Slice": cut,
     "Split": same,
-    "Swish": function("swish_param", lambda x, p: x / (1 + np.exp(-p.number("beta", 1.0) * x))),
-    "TanH": function("", lambda x, _: np.tanh(x)),
-    "Threshold": function("threshold_param", lambda x, p: np.where(np.isnan(x), x, x > p.number("threshold"))),
     "Tile": moved,
     "Unsqueeze": same,
     "Upsample": upsampled,

@@ -15,6 +15,7 @@ from demitasse.layers.tying import Tied
 from demitasse.net import Layer, Net, Note
 from demitasse.transforms.removal import Edit, removed
 from demitasse.transforms.shrink.flow import Flow, absorbed, absorbs, column_constants, flow
+from demitasse.transforms.shrink.forms import settle
 from demitasse.transforms.shrink.identities import without_identities
 from demitasse.transforms.shrink.kernels import trimmed
 from demitasse.transforms.shrink.needs import Needs, merges, needs
@@ -48,6 +49,7 @@ class Shrink:
             ties = tie(now, allow=self.allow_outputs)
             found = flow(ties, patterns)
             state = needs(ties, found, patterns)
+            settle(state)
             smaller, notes = self.once(now, ties, found, state)
             if smaller is now:
                 break

@@ -73,9 +73,10 @@ def error(before: Net, after: Net, seed: int = 1) -> float:
 
 
 def relative(expected: np.ndarray, found: np.ndarray) -> float:
-    """Length of the difference over length of what was expected."""
+    """Length of the difference over length of what was expected; the difference itself where that is nothing."""
     assert expected.shape == found.shape
-    return float(np.linalg.norm(found.astype(np.float64) - expected) / np.linalg.norm(expected))
+    length = float(np.linalg.norm(expected.astype(np.float64)))
+    return float(np.linalg.norm(found.astype(np.float64) - expected)) / (length or 1.0)
 
 
 def types(net: Net) -> list[str]:

@@ -188,3 +188,53 @@ def test_a_layer_that_looks_at_the_shape_alone_does_not_hold_it():
     net = filled(text)
     assert "Scale" not in types(Fold()(net))
     assert error(net, Fold()(net)) < 1e-6
+
+
+def random_text(seed: int) -> str:
+    """Chains of layers that can be folded and layers that cannot, in place or not, with readers in between."""
+    rng = np.random.default_rng(seed)
+    text, blobs, count = data(2, 4, 9, 9), [("data", 9)], 0
+    for _ in range(int(rng.integers(4, 14))):
+        bottom, size = blobs[-1] if rng.random() < 0.8 else blobs[rng.integers(len(blobs))]
+        kind = rng.choice(["conv", "BatchNorm", "Scale", "Bias", "Power", "ReLU", "Eltwise", "Deconvolution"])
+        count += 1
+        name = f"l{count}"
+        top = (
+            bottom
+            if kind not in ("conv", "Eltwise", "Deconvolution") and bottom != "data" and rng.random() < 0.5
+            else name
+        )
+        if kind == "conv":
+            kernel, pad = rng.choice([1, 3]), rng.choice([0, 1])
+            if size + 2 * pad - kernel < 1:
+                continue
+            group = rng.choice([1, 2, 4])
+            text += conv(name, bottom, f"num_output: 4 kernel_size: {kernel} pad: {pad} group: {group}")
+            size = int(size + 2 * pad - kernel + 1)
+        elif kind == "Deconvolution":
+            size += 1
+            text += layer(kind, name, bottom, "convolution_param { num_output: 4 kernel_size: 2 group: 2 }")
+        elif kind == "Eltwise":
+            other = next((one for one, its in blobs if its == size and one != bottom), None)
+            if other is None:
+                continue
+            text += layer(kind, name, f"{bottom} {other}")
+        else:
+            options = {"Scale": "scale_param { bias_term: true }", "Power": "power_param { scale: -0.5 shift: 0.3 }"}
+            text += layer(kind, name, bottom, options.get(kind, ""), top=top)
+        if top == name:
+            blobs.append((name, size))
+    return text + layer("InnerProduct", "end", blobs[-1][0], "inner_product_param { num_output: 3 }")
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_networks_stay_what_they_are(seed):
+    net = filled(random_text(seed), seed)
+    folded = Fold()(net)
+    assert error(net, folded) < 2e-5
+    assert Fold()(folded).layers == folded.layers
+
+
+def test_random_networks_do_fold():
+    nets = [filled(random_text(seed), seed) for seed in range(30)]
+    assert sum(len(net.layers) - len(Fold()(net).layers) for net in nets) > 30

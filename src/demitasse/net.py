@@ -67,6 +67,9 @@ class Tensor(ABC):
     def release(self) -> None:  # noqa: B027 - most kinds have nothing to give back
         """Give back memory that can be had again: pages mapped from a file. The values stay and can be used again."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.dtype} {'×'.join(map(str, self.shape)) or 'scalar'})"
+
     @property
     def size(self) -> int:
         """Number of elements."""
@@ -78,7 +81,7 @@ class Tensor(ABC):
         return self.size * self.dtype.itemsize
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Dense(Tensor):
     """A plain array, often memory-mapped."""
 
@@ -99,7 +102,7 @@ class Dense(Tensor):
         release(self.values)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Levels(Tensor):
     """Quantised: integer levels on a uniform grid, optionally of a trellis (dependent) quantiser.
 
@@ -153,7 +156,7 @@ class Levels(Tensor):
         release(self.levels)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Clustered(Tensor):
     """Shared values, ``codebook[indices]``: float32 ``(k,)`` and unsigned integers of the tensor's shape."""
 
@@ -169,11 +172,21 @@ class Clustered(Tensor):
         return self.codebook.dtype
 
     def array(self) -> npt.NDArray[Any]:
+        self.check()
         values: npt.NDArray[Any] = self.codebook[self.indices]
         return values
 
+    def check(self) -> None:
+        """NetError unless every index has an entry in the codebook."""
+        if self.indices.size:
+            for index in (int(self.indices.min()), int(self.indices.max())):
+                if not 0 <= index < len(self.codebook):
+                    raise NetError(
+                        f"index {index} of a clustered tensor is not in its codebook of {len(self.codebook)}"
+                    )
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Layer:
     """One layer: what it is called, what it reads and writes, its parameters and its weights.
 
@@ -197,6 +210,9 @@ class Layer:
     def __str__(self) -> str:
         return f'layer "{self.name}" ({self.type})'
 
+    def __repr__(self) -> str:
+        return f"Layer({self.name!r}, {self.type!r}, {', '.join(map(repr, self.tensors)) or 'no weights'})"
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -208,7 +224,7 @@ class Note:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Net:
     """A network: layers in file order, all phases.
 
@@ -237,6 +253,9 @@ class Net:
     def noting(self, *notes: Note) -> Net:
         """The same network with these notes added to the report."""
         return replace(self, report=(*self.report, *notes))
+
+    def __repr__(self) -> str:
+        return f"Net({self.name!r}, {len(self.layers)} layers, {self.parameters} parameters)"
 
     @property
     def parameters(self) -> int:

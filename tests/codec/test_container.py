@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from demitasse import _core, codec
 from demitasse.codec import blocks, clusters, container, text
-from demitasse.codec.cursor import varint
 from demitasse.codec.index import Entry, Index, Kind, Limits
 from demitasse.errors import ContainerError
 from demitasse.net import Clustered, Dense, Levels, Tensor
+from demitasse.varint import varint
 
 TEXT = b'name: "n"\nlayer {\n  name: "conv1"\n  type: "Convolution"\n}\nlayer { name: "fc2" type: "InnerProduct" }\n'
 Layers = list[tuple[str, tuple[Tensor, ...]]]

@@ -15,8 +15,8 @@ from demitasse import _core, files
 from demitasse.cli import main
 from demitasse.codec import container
 from demitasse.codec import text as words
-from demitasse.codec.cursor import varint
 from demitasse.errors import DemitasseError
+from demitasse.varint import varint
 from networks import field
 
 MEMORY = 256 << 20

@@ -13,8 +13,9 @@ import numpy as np
 from demitasse.caffe.schema import UPSTREAM, Fact, enum_names, enum_numbers, facts_by_name, is_enum
 from demitasse.caffe.wire import BYTES
 from demitasse.message import Message, Scalar, as_flag, as_integer, as_number
+from demitasse.varint import varint
 
-__all__ = ["encode", "field_header", "tag", "varint"]
+__all__ = ["encode", "field_header", "tag"]
 
 
 def encode(message: Message, kind: str, *, after: int = 0, before: int = 1 << 29) -> bytes:
@@ -76,16 +77,6 @@ def in_range(value: int, kind: str) -> bytes | None:
     bits = 64 if kind.endswith("64") else 32
     low, high = (0, 1 << bits) if kind.startswith("u") else (-(1 << bits - 1), 1 << bits - 1)
     return varint(value & 0xFFFF_FFFF_FFFF_FFFF) if low <= value < high else None
-
-
-def varint(value: int) -> bytes:
-    """A number of up to 64 bits, seven at a time."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 def tag(number: int, kind: int) -> bytes:

@@ -14,13 +14,14 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from demitasse.caffe.encode import encode, field_header, tag, varint
+from demitasse.caffe.encode import encode, field_header, tag
 from demitasse.caffe.read import INPUT_FIELDS, input_layer
 from demitasse.caffe.text import dump
 from demitasse.caffe.wire import VARINT
 from demitasse.errors import NetError
 from demitasse.message import Field, Message, replaced
 from demitasse.net import Layer, Net, Tensor
+from demitasse.varint import varint
 
 __all__ = ["buffers", "prototxt", "put_blob", "write_caffemodel"]
 

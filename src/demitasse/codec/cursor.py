@@ -1,20 +1,10 @@
-"""Reading and writing the container's small numbers: varints, with every limit checked before it is believed."""
+"""Reading the container's small numbers: varints, with every limit checked before it is believed."""
 
 from __future__ import annotations
 
 from demitasse.errors import ContainerError
 
-__all__ = ["Cursor", "varint"]
-
-
-def varint(value: int) -> bytes:
-    """A whole number ≥ 0 in base 128, low groups first, the top bit of a byte set where more follow."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+__all__ = ["Cursor"]
 
 
 class Cursor:

@@ -16,8 +16,9 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from demitasse.codec.cursor import Cursor, varint
+from demitasse.codec.cursor import Cursor
 from demitasse.errors import ContainerError
+from demitasse.varint import varint
 
 __all__ = ["SHIFTS", "Block", "Entry", "Index", "Kind", "Limits", "Piece", "by_kind"]
 

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from demitasse.codec.cursor import Cursor, varint
+from demitasse.codec.cursor import Cursor
 from demitasse.codec.reader import Stored
 from demitasse.errors import ContainerError
 from demitasse.net import Dense, Tensor
+from demitasse.varint import varint
 
 __all__ = ["Frame", "Run", "split"]
 

@@ -208,7 +208,7 @@ def _dtype(entry: Entry, floats: bool) -> np.dtype[Any]:
     return np.dtype(np.int32) if integers else entry_dtype(entry)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Stored(Tensor):
     """A tensor that is still in its file: shape and type are known, `array` and `coded` decode it."""
 

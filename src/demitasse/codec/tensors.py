@@ -59,7 +59,10 @@ class Coded:
 
 
 def as_stored(tensor: Tensor) -> Coded:
-    """How a tensor is stored. Few distinct values are found and stored as a codebook, also in a plain array."""
+    """How a tensor is stored. Few distinct values are found and stored as a codebook, also in a plain array.
+
+    An empty tensor is stored as a plain array of its shape and type, whatever its kind: there is nothing to code.
+    """
     if isinstance(tensor, Levels) and tensor.size:
         return _levels(tensor)
     if isinstance(tensor, Clustered) and tensor.size and tensor.codebook.dtype == np.float32:
@@ -97,6 +100,7 @@ def _levels(tensor: Levels) -> Coded:
 
 def _clustered(tensor: Clustered) -> Coded:
     """The codebook is stored sorted and without what no index points to; the values are the same."""
+    tensor.check()
     used = np.zeros(len(tensor.codebook), bool)
     used[tensor.indices.ravel()] = True
     keys = lossless.to_keys(tensor.codebook)

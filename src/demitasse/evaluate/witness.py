@@ -23,7 +23,7 @@ from demitasse.net import Net, Tensor
 __all__ = ["Witnessed", "as_witnessed", "witnessed"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Witnessed(Tensor):
     """A tensor, and ``seen``: size and checksum of each of its parts, as they were last taken from it."""
 

@@ -43,6 +43,11 @@ def layer(line: str) -> Layer:
              "Accuracy acc: ip label > acc"],
             [("ip", "values")],
         ),
+        (
+            ["Convolution a: x > a", "Convolution b: x > b", "Convolution c: x > c",
+             "Yolov3DetectionOutput out: a b c > out"],
+            [("out", "detections"), ("a", "values"), ("b", "values"), ("c", "values")],
+        ),
         (["Slice s: x > a b", "ReLU r: a > r"], [("r", "values")]),
         (["ReLU a: x > a", "ReLU b: x > b"], [("a", "values"), ("b", "values")]),
         (["ReLU a: x > a", "Silence s: a >"], []),

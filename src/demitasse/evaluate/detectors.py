@@ -13,9 +13,12 @@ from demitasse.errors import NetError
 from demitasse.evaluate.detections import Boxes, boxes_of, suppressed
 from demitasse.net import Layer
 
-__all__ = ["Detector", "Regions", "SingleShot", "detector", "proposes"]
+__all__ = ["DETECTING", "Detector", "Regions", "SingleShot", "detector", "proposes"]
 
 Values = Mapping[str, npt.NDArray[np.float32]]
+
+DETECTING = frozenset({"DetectionOutput", "Yolov3DetectionOutput"})
+"""Types of layers that give rows of (picture, label, score, corners)."""
 
 OVERLAP = 0.3
 """Non-maximum suppression of Faster R-CNN's detections, ``cfg.TEST.NMS``."""
@@ -23,7 +26,7 @@ OVERLAP = 0.3
 
 @dataclass(frozen=True, slots=True)
 class SingleShot:
-    """A DetectionOutput layer."""
+    """A DetectionOutput layer, SSD's or YOLO's."""
 
     layer: str
 
@@ -91,7 +94,7 @@ def detector(layers: Sequence[Layer]) -> Detector | None:
     """How to get boxes out of the network of these layers (of one phase, in order); ``None`` if it gives none."""
     writers = {name: layer for layer in layers for name in layer.outputs}
     for layer in layers:
-        if layer.type == "DetectionOutput":
+        if layer.type in DETECTING:
             return SingleShot(layer.name)
     scores = next((name for name in ("cls_prob", "cls_prob_reshape") if name in writers), None)
     moves = next((name for name in ("bbox_pred", "bbox_pred_reshape") if name in writers), None)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from demitasse.evaluate.detectors import Regions, detector, proposes
+from demitasse.evaluate.detectors import DETECTING, Regions, detector, proposes
 from demitasse.evaluate.outputs import Kind
 from demitasse.net import Layer
 
@@ -96,9 +96,11 @@ def judges(layer: Layer) -> bool:
 
 def measured_at(layer: Layer, sources: Sources) -> list[Probe]:
     """The probes for one output."""
-    if layer.type == "DetectionOutput":
-        read = [unsquashed(before, sources) for before in sources[id(layer)][:2]]
-        return [Probe(layer.name, "detections"), *(Probe(before.name, "values") for before in read)]
+    if layer.type in DETECTING:
+        # SSD's reads locations, scores and anchors; YOLO's a map for each scale.
+        before = sources[id(layer)][: 2 if layer.type == "DetectionOutput" else None]
+        read = [unsquashed(each, sources) for each in before]
+        return [Probe(layer.name, "detections"), *(Probe(each.name, "values") for each in read)]
     measured = Probe(unsquashed(layer, sources).name, "values")
     if layer.type == "Softmax":
         axis = layer.message.message("softmax_param").integer("axis", 1)

@@ -12,17 +12,7 @@ import click
 
 from demitasse import files, originals, plan
 from demitasse.cli.model import Source, check_output, form, mention_slips, source
-from demitasse.cli.options import (
-    debugging,
-    dry_run,
-    json_output,
-    model_argument,
-    no_run,
-    output,
-    quiet,
-    threads,
-    worker_threads,
-)
+from demitasse.cli.options import model_argument, output, verified_writing, worker_threads
 from demitasse.cli.showing import showing
 from demitasse.cli.staging import scratch, staged
 from demitasse.cli.terminal import Terminal
@@ -50,12 +40,7 @@ __all__ = ["command"]
 )
 @click.option("--lossless", is_flag=True, help="Keep every bit: expand gives the caffemodel back byte for byte.")
 @showing
-@dry_run
-@no_run
-@json_output
-@threads
-@quiet
-@debugging
+@verified_writing
 def command(**options: Any) -> int:
     """Store a network as one small .demi, verified.
 

@@ -11,17 +11,7 @@ import click
 
 from demitasse import files, originals
 from demitasse.cli.model import Source, check_output, form
-from demitasse.cli.options import (
-    debugging,
-    dry_run,
-    json_output,
-    model_argument,
-    no_run,
-    output,
-    quiet,
-    threads,
-    worker_threads,
-)
+from demitasse.cli.options import model_argument, output, verified_writing, worker_threads
 from demitasse.cli.staging import scratch, staged
 from demitasse.cli.terminal import Terminal
 from demitasse.errors import OptionError, VerificationError
@@ -37,12 +27,7 @@ __all__ = ["command"]
 @click.command("expand")
 @model_argument("FILE.demi")
 @output("Folder for NAME.prototxt and NAME.caffemodel.")
-@dry_run
-@no_run
-@json_output
-@threads
-@quiet
-@debugging
+@verified_writing
 def command(**options: Any) -> int:
     """Turn a .demi back into plain Caffe files.
 

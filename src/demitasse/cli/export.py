@@ -78,12 +78,7 @@ class Shape(click.ParamType[Any]):
     help="Shape of an input, in place of what the prototxt says.",
 )
 @showing
-@dry_run
-@no_run
-@json_output
-@threads
-@quiet
-@debugging
+@verified_writing
 def command(**options: Any) -> int:
     """Leave Caffe: write a network as ONNX, verified.
 

@@ -21,6 +21,7 @@ __all__ = [
     "quiet",
     "seed",
     "threads",
+    "verified_writing",
     "worker_threads",
 ]
 
@@ -73,6 +74,13 @@ plugins: Callable[[F], F] = click.option(
 debugging: Callable[[F], F] = click.option(
     "--debug", is_flag=True, expose_value=False, help="Show the traceback of an error."
 )
+
+
+def verified_writing(command: F) -> F:
+    """The options of every command that writes a network and compares what it wrote."""
+    for option in (debugging, quiet, threads, json_output, no_run, dry_run):  # the first applied is listed last
+        command = option(command)
+    return command
 
 
 def worker_threads(given: int | None) -> int:

@@ -11,7 +11,7 @@ import click
 
 from demitasse import files
 from demitasse.cli.model import Source, check_output, mention_slips, source
-from demitasse.cli.options import debugging, dry_run, json_output, model_argument, no_run, output, quiet, threads
+from demitasse.cli.options import model_argument, output, verified_writing
 from demitasse.cli.showing import showing
 from demitasse.cli.staging import scratch, staged
 from demitasse.cli.terminal import Terminal

@@ -8,7 +8,8 @@ import pytest
 from demitasse import files
 from demitasse.errors import FileError, OptionError, VerificationError
 from demitasse.evaluate import runtimes
-from demitasse.evaluate.compare import Shown, Subject, compare, reason_not_to_run
+from demitasse.evaluate.compare import Shown, Subject, compare, runs
+from demitasse.evaluate.runtimes import Execution
 from demitasse.message import Message
 from demitasse.net import Dense, Layer, Net
 from networks import small_classifier, small_detector
@@ -106,8 +107,12 @@ def test_what_cannot_run_is_not_compared(paths):
     assert "OpenCV" in found.skipped
     assert (found.outputs, found.worst) == ((), None)
     assert found.weights
-    assert "HomeMade" in reason_not_to_run(Subject(odd)) or "OpenCV" in reason_not_to_run(Subject(odd))
-    assert reason_not_to_run(Subject(net, *paths)) == ""
+    program, reason = runs(Subject(odd), Execution(1))
+    assert program == ""
+    assert "HomeMade" in reason or "OpenCV" in reason
+    program, reason = runs(Subject(net, *paths), Execution(1))
+    assert program.startswith("OpenCV")
+    assert reason == ""
 
 
 def test_what_need_not_be_tried_is_not_tried(paths, monkeypatch):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,14 +17,14 @@ from demitasse.errors import MissingExtraError, NetError
 from demitasse.evaluate.comparison import Comparison
 from demitasse.evaluate.models import Model, OnnxFile, Subject, model
 from demitasse.evaluate.preprocessing import Stated, remembered
-from demitasse.evaluate.runtimes import Execution, OpenCV, Runtime, runtimes_for
+from demitasse.evaluate.runtimes import Execution, runtimes_for
 from demitasse.evaluate.shown import Shown
 from demitasse.evaluate.trial import Trial, run_original, trial
 from demitasse.evaluate.weights import WeightError, weight_errors
 from demitasse.net import Net
 from demitasse.runtime.opencv import have_opencv
 
-__all__ = ["OnnxFile", "Shown", "Subject", "compare", "compare_and_keep", "reason_not_to_run", "runs"]
+__all__ = ["OnnxFile", "Shown", "Subject", "compare", "compare_and_keep", "runs"]
 
 NO_OPENCV = "OpenCV is not installed: pip install 'demitasse[opencv]'"
 
@@ -91,32 +90,13 @@ def recalled(shown: Shown, first: Model, second: Model) -> Shown:
     return replace(shown, stated=shown.stated.over(theirs)) if theirs and not mine else shown
 
 
-def reason_not_to_run(subject: Subject, *, threads: int = 0, timeout: float = 600.0) -> str:
-    """Why OpenCV cannot run a network, on one generated picture; empty if it can."""
-    if not have_opencv():
-        return NO_OPENCV
-    return reasons_not_to_run(subject, [OpenCV(Execution(threads, timeout))])[0]
-
-
 def runs(subject: Model, execution: Execution) -> tuple[str, str]:
     """The first program that runs a network on one generated picture, or nothing; and why better ones do not."""
-    programs = runtimes_for(subject, execution)
     reasons: list[str] = [] if have_opencv() or isinstance(subject, OnnxFile) else [NO_OPENCV]
-    for program in programs:
-        (reason,) = reasons_not_to_run(subject, [program])
-        if not reason:
-            return program.name, "; ".join(reasons)
-        reasons.append(reason)
-    return "", "; ".join(dict.fromkeys(reasons))
-
-
-def reasons_not_to_run(subject: Model, programs: Sequence[Runtime]) -> list[str]:
-    """For each program why it cannot run a network on one generated picture; empty where it can."""
-    reasons = []
-    for program in programs:
+    for program in runtimes_for(subject, execution):
         try:
             run_original(program, subject, Shown(count=1), ())
-            reasons.append("")
+            return program.name, "; ".join(reasons)
         except NetError as error:
             reasons.append(str(error))
-    return reasons
+    return "", "; ".join(dict.fromkeys(reasons))

@@ -77,10 +77,10 @@ class OpenCV:
         """See `Runtime`. The network's own files run, so that an error in our reader or writer cannot hide on both
         sides; where OpenCV cannot read them (an old format), what we write runs instead."""
         check_runnable(model)
-        how = {"threads": self.execution.threads, "timeout": self.execution.timeout}
+        threads, timeout = self.execution.threads, self.execution.timeout
         try:
             with plain_files(model) as (prototxt, caffemodel):
-                return run_files(prototxt, caffemodel, feeds, wanted, **how)  # type: ignore[arg-type]
+                return run_files(prototxt, caffemodel, feeds, wanted, threads=threads, timeout=timeout)
         except RunError as error:
             if error.stage == "read" and model.prototxt is not None:
                 return self.run(Subject(model.net), feeds, wanted)

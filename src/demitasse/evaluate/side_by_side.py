@@ -185,10 +185,8 @@ def walked(found: SideBySide, first: Model, second: Model, ran: Trial, execution
 
 def walkers(first: Model, second: Model, ran: Trial, execution: Execution) -> list[tuple[Runtime, Runtime]]:
     """What may run them layer by layer: our executor rather than OpenCV, which does away with layers."""
-    able = [runtimes_for(each, execution) for each in (first, second)]
-    mine = [next((r for r in reversed(programs)), None) for programs in able]
-    best = (mine[0], mine[1])
-    return [pair for pair in (best, ran.runtimes) if pair[0] is not None and pair[1] is not None]  # type: ignore[misc]
+    ours, theirs = runtimes_for(first, execution), runtimes_for(second, execution)
+    return [*([(ours[-1], theirs[-1])] if ours and theirs else []), ran.runtimes]
 
 
 def layer_errors(

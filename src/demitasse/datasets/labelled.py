@@ -50,7 +50,8 @@ def form_of(path: Path) -> Form:
 
 def labelled(path: Path, *, colour: bool = True, encoded: bool = False, root: str = "") -> Iterator[Datum]:
     """Every picture and its label. ``colour``: files of pictures in three channels, or in one. ``encoded``: as they
-    are, undecoded. ``root``: see `entries`. FileError for what cannot be read, OptionError for what does not go together."""
+    are, undecoded. ``root``: see `entries`. FileError for what cannot be read, OptionError for what does not go
+    together."""
     form = form_of(path)
     if encoded and form not in ("folders", "list"):
         raise OptionError(f"{path}: only files of pictures can be kept encoded")

@@ -1,7 +1,11 @@
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
-from demitasse.errors import DemitasseError
+from demitasse import files
+from demitasse.errors import DemitasseError, NetError
+from demitasse.layers import build, infer
 from demitasse.layers.ties import tie
 from demitasse.message import Message
 from demitasse.net import Dense, Layer, Levels, Net
@@ -358,3 +362,62 @@ def test_nothing_to_do_is_said():
     small = Shrink()(net)
     assert small.layers is net.layers
     assert [note.text for note in small.report] == ["nothing can leave"]
+
+
+SMALL = 5e7
+"""Multiplications up to which real models are run here; benchmarks/shrink_zoo.py runs all."""
+
+
+@pytest.mark.zoo
+def test_real_models_with_zeros_give_the_same(zoo):
+    ran = 0
+    for folder in sorted((zoo / "models").iterdir()):
+        net = files.load(folder / "deploy.prototxt", folder / f"{folder.name}.caffemodel")
+        graph = build(net)
+        shapes = infer(graph)
+        if (shapes.total_macs or 0) > SMALL:
+            continue
+        net = with_dead_filters(net, len(folder.name))
+        rng = np.random.default_rng(0)
+        inputs = {name: rng.standard_normal(shapes.blobs[name]).astype(np.float32) for name in graph.inputs}
+        small = Shrink()(net)
+        assert small.parameters < net.parameters, folder.name
+        before, after = run(net, inputs, threads=1), run(small, inputs, threads=1)
+        for name, values in before.items():
+            assert values.shape == after[name].shape, folder.name
+            assert np.abs(values - after[name]).max() <= 1e-4 * np.abs(values).max(), folder.name
+        ran += 1
+    assert ran > 10
+
+
+def with_dead_filters(net, seed):
+    """A third of the filters of all layers but the last is zero, most of their biases, too."""
+    rng = np.random.default_rng(seed)
+    kinds = ("Convolution", "InnerProduct", "CConvolution", "CInnerProduct")
+    weighted = [one for one in net.layers if one.type in kinds]
+    layers = []
+    for one in net.layers:
+        if one in weighted[:-1]:
+            arrays = [np.array(tensor.array()) for tensor in one.tensors]
+            dead = rng.random(len(arrays[0])) < 0.3
+            arrays[0][dead] = 0
+            for bias in arrays[1:]:
+                bias[dead & (rng.random(len(bias)) < 0.8)] = 0
+            one = one.with_tensors(map(Dense, arrays))
+        layers.append(one)
+    return net.with_layers(layers)
+
+
+@pytest.mark.zoo
+def test_every_real_prototxt_can_be_looked_at(zoo):
+    """Without weights nothing is known to be zero: only what nobody reads at all can leave."""
+    for path in sorted((zoo / "prototxt").glob("*.prototxt")):
+        if "solver" in path.name:
+            continue
+        net = files.load(path)
+        with suppress(NetError):  # Some hang together in no phase.
+            small = Shrink()(net)
+            silent = any(layer.type == "Silence" for layer in net.layers)
+            left = {layer.name for layer in small.layers}
+            gone = {layer.type for layer in net.layers if layer.name not in left}
+            assert silent or gone <= {"Concat", "Power"}, path.name

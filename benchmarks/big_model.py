@@ -59,15 +59,20 @@ def commands(model: Model, folder: Path) -> list[dict[str, Any]]:
 
 
 def decoding(stored: Path, threads: int) -> dict[str, Any]:
-    """Every weight to float32 in memory, nothing written."""
-    start = time.perf_counter()
-    with container.open(stored, threads=threads) as reader:
-        count = sum(part.size for _, tensors in reader.layers for tensor in tensors for part in tensor.parts())
-    seconds = time.perf_counter() - start
+    """Every weight to float32 in memory, nothing written; the best of five."""
+    wall, busy = [], []
+    for _ in range(5):
+        start, used = time.perf_counter(), time.process_time()
+        with container.open(stored, threads=threads) as reader:
+            count = sum(part.size for _, tensors in reader.layers for tensor in tensors for part in tensor.parts())
+        wall.append(time.perf_counter() - start)
+        busy.append(time.process_time() - used)
+    seconds = min(wall)
     return {
         "what": f"decode, {threads} thread{'s' * (threads > 1)}",
         "seconds": seconds,
         "M weights/s": count / seconds / 1e6,
+        "M weights/s of processor time": count / min(busy) / 1e6,
         "GB/s of float32": 4 * count / seconds / 1e9,
     }
 

@@ -415,7 +415,7 @@ def test_every_real_prototxt_can_be_looked_at(zoo):
         if "solver" in path.name:
             continue
         net = files.load(path)
-        if len(net.layers) > 200:  # benchmarks/shrink_zoo.py
+        if len(net.layers) > 100:  # benchmarks/shrink_zoo.py
             continue
         with suppress(NetError):  # Some hang together in no phase.
             small = Shrink()(net)

@@ -161,7 +161,8 @@ def outputs(program: Runtime, net: dm.Net, made: Ready) -> dict[str, np.ndarray]
     writers = {name: layer.name for layer in build(net).layers for name in layer.outputs}
     wanted = {writers[blob]: blob for blob in measured(made.net) if blob in writers}
     try:
-        (found,) = program.run(Subject(net), [dict(made.feeds)], list(wanted))  # type: ignore[arg-type]
+        inputs = {name: made.feeds[name] for name in build(net).inputs if name in made.feeds}
+        (found,) = program.run(Subject(net), [inputs], list(wanted))
     except dm.DemitasseError as error:
         return str(error)
     return {blob: found[name] for name, blob in wanted.items() if name in found}

@@ -79,12 +79,26 @@ class OpenCV:
         check_runnable(model)
         threads, timeout = self.execution.threads, self.execution.timeout
         try:
+            renamed = renamed_by_opencv(model, wanted)
             with plain_files(model) as (prototxt, caffemodel):
-                return run_files(prototxt, caffemodel, feeds, wanted, threads=threads, timeout=timeout)
+                named = [*wanted, *renamed]
+                found = run_files(prototxt, caffemodel, feeds, named, threads=threads, timeout=timeout)
         except RunError as error:
             if error.stage == "read" and model.prototxt is not None:
                 return self.run(Subject(model.net), feeds, wanted)
             raise
+        return [{renamed.get(name, name): values for name, values in one.items()} for one in found]
+
+
+def renamed_by_opencv(model: Subject, wanted: Sequence[str]) -> dict[str, str]:
+    """Those of the layers that OpenCV may call by the blob that they give, if it has another name: by that name."""
+    names = {layer.name for layer in model.graph.layers}
+    named = [layer for layer in model.graph.layers if layer.name in wanted and layer.outputs]
+    return {
+        layer.outputs[0]: layer.name
+        for layer in named
+        if layer.outputs[0] not in names and layer.outputs[0] not in layer.inputs
+    }
 
 
 @dataclass(frozen=True, slots=True)

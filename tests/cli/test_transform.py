@@ -12,7 +12,7 @@ from demitasse.cli import main
 from demitasse.net import Dense
 from demitasse.transforms.fold import Fold
 from filled_networks import conv, data, filled, layer
-from networks import small_classifier
+from networks import blob, field, random, small_classifier
 
 pytest.importorskip("cv2")
 
@@ -225,3 +225,16 @@ def test_a_network_in_half_precision_is_read_like_any_other(here, capsys):
     assert main(["half", "small/bn.prototxt", "small/bn.caffemodel", "-o", "again/"]) == 0
     assert "nothing to do" in capsys.readouterr().out
     assert replace(net, report=()).parameters == net.parameters
+
+
+def test_gradients_in_the_file_leave(here, capsys):
+    """Snapshots may hold them beside the weights, as large as these."""
+    weights = random((40, 3 * 24 * 24), 1)
+    gradients = field(6, weights.astype("<f4").tobytes())
+    blobs = field(7, blob(weights) + gradients) + field(7, blob(random((40,), 2)))
+    Path("fc.caffemodel").write_bytes(field(100, field(1, b"fc") + field(2, b"InnerProduct") + blobs))
+    Path("fc.prototxt").write_text(data(1, 3, 24, 24) + NORMALISED.splitlines(True)[-1].replace('"x"', '"data"'))
+    assert main(["strip", "fc.prototxt", "fc.caffemodel", "-o", "out/", "--json"]) == 0
+    found = printed(capsys)
+    assert found["output"]["file_bytes"] < 0.51 * found["input"]["file_bytes"]
+    assert np.array_equal(files.load("out/fc.prototxt", "out/fc.caffemodel").layers[1].tensors[0].array(), weights)

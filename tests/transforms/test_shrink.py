@@ -349,6 +349,26 @@ def test_units_of_a_recurrent_layer_leave():
     np.testing.assert_allclose(run(net, inputs)["b"], run(small, inputs)["b"], rtol=1e-5, atol=1e-6)
 
 
+def test_cells_that_nothing_enters_leave():
+    hidden = 4
+    wx, wh, bias = random(4 * hidden, 3), random(4 * hidden, hidden), random(4 * hidden)
+    for blob in (wx, wh, bias):
+        blob[3 * hidden + 1] = 0  # the candidate of unit 1
+    net = Net(
+        "recurrent",
+        (
+            layer("x", "Input", [], ["x"], "input_param", shape=Message.of(("dim", (5, 2, 3)))),
+            layer("c", "Input", [], ["c"], "input_param", shape=Message.of(("dim", (5, 2)))),
+            layer("l", "LSTM", ["x", "c"], ["h"], "recurrent_param", wx, bias, wh, num_output=hidden),
+            fc("b", "h", random(2, hidden), axis=2),
+        ),
+    )
+    small = Shrink()(net)
+    assert shapes(small, "l") == [(12, 3), (12,), (12, 3)]
+    inputs = {"x": random(5, 2, 3), "c": np.ones((5, 2), np.float32)}
+    np.testing.assert_allclose(run(net, inputs)["b"], run(small, inputs)["b"], rtol=1e-5, atol=1e-6)
+
+
 def test_coded_weights_are_cut_too():
     levels = with_zeros(np.ones((4, 3, 1, 1), np.int8), rows=[2])
     net = network(conv("a", "data", random(4, 3, 1, 1)), conv("b", "a", random(2, 4, 1, 1)))

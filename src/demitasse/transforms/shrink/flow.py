@@ -77,10 +77,23 @@ def outgoing(
     if tied.products and tied.products[0].inputs and tied.layer.type not in ("LSTM", "RNN"):
         rows = product_rows(ties, tied, inputs, patterns)
         return [rows] * len(tied.outputs)
+    if tied.layer.type == "LSTM":
+        return [silent_cells(tied)] * len(tied.outputs)
     if tied.layer.type == "Embed":
         return [embedded(tied)]
     rule = CONSTANTS.get(tied.layer.type)
     return [None] * len(tied.outputs) if rule is None else list(rule(tied, inputs))
+
+
+def silent_cells(tied: Tied) -> Constants | None:
+    """Units of an LSTM whose candidate is always zero: nothing ever enters the cell, and it gives zero. Unless its
+    state is an input of the layer."""
+    units = tied.outputs[0]
+    if units is None or not tied.layer.tensors or len(tied.outputs) > 1:
+        return None if units is None else varying(len(units))
+    rows = [tensor.array()[3 * len(units) :].reshape(len(units), -1) for tensor in tied.layer.tensors]
+    silent = np.all([(table == 0).all(axis=1) for table in rows], axis=0)
+    return np.where(silent, 0.0, np.nan)
 
 
 def embedded(tied: Tied) -> Constants | None:

@@ -150,7 +150,7 @@ def fed_back(state: Needs, tied: Tied, outs: list[Mask]) -> Mask:
         for product in tied.products:
             if not product.inputs and product.blobs[0] < len(tied.layer.tensors):
                 pattern = state.patterns.of(tied.layer.tensors[product.blobs[0]], product)
-                mask |= pattern.reads(row_mask(tied, product, [mask]))
+                mask |= pattern.reads(row_mask(tied, product, [mask])) & state.varies(tied, 0)
         if (mask == before).all():
             state.keep(units.ids[mask], "read", tied.position)
             return mask

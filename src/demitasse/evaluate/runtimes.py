@@ -130,10 +130,13 @@ class Executor:
         with infer(how.threads or None):
             for feed in feeds:
                 network.reset()
-                walk = network.walk(feed)
-                out.append(
-                    {layer.name: given[0].cpu().numpy() for layer, given in walk if given and layer.name in names}
-                )
+                found: Values = {}
+                for layer, given in network.walk(feed):
+                    if given and layer.name in names:
+                        found[layer.name] = given[0].cpu().numpy()
+                    for tensor in layer.tensors:  # A large model need not be in memory as a whole.
+                        tensor.release()
+                out.append(found)
         return out
 
 

@@ -73,11 +73,11 @@ class Strip:
         if gone or bare or unused:
             inputs = [f"{one.outputs[0]} {shape_of(one)}" for one in layers if one.type == "Input"]
             ends = sorted(set(wiring.fixed.values()))
-            text = f"{gone.total()} layers with {weights} weights left; {', '.join(inputs)} → {', '.join(ends)}"
+            text = f"{gone.total()} layers and {weights} weights are gone; {', '.join(inputs)} → {', '.join(ends)}"
         else:
             text = "nothing to do: this is a deployed network"
         if roles.auxiliary:
-            notes.append(done("strip", "", f"auxiliary outputs left: {', '.join(roles.auxiliary)}"))
+            notes.append(done("strip", "", f"auxiliary outputs are gone, too: {', '.join(roles.auxiliary)}"))
         if unused:
             lost = sum(note.data["bytes"] for note in unused)
             notes.append(done("strip", "", f"{lost} bytes of the file belonged to no layer", bytes=lost))

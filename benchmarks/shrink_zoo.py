@@ -108,6 +108,8 @@ def tried(transform: str, made: Ready, before: Mapping[str, Any], programs: Sequ
     notes = after.report[len(made.net.report) :]
     if same(after, made.net):
         return row(made.name, transform, f"nothing to do: {notes[0].text if notes else ''}", seconds=seconds)
+    if new := [name for name in build(after).inputs if name not in made.feeds]:
+        return row(made.name, transform, f"not run: the original makes up what are inputs now: {', '.join(new)}")
     errors: list[float | str] = []
     for program in programs:
         first = before[program.name]

@@ -173,9 +173,14 @@ def outputs(program: Runtime, net: dm.Net, made: Ready) -> dict[str, np.ndarray]
 def measured(net: dm.Net) -> set[str]:
     """Blobs that are compared: outputs of the network, but for lists of boxes, and what decisions are made from."""
     graph = build(net)
-    found = [probe for probe in probes(graph.layers) if probe.kind in ("values", "classes")]
-    makers = {layer.name: layer.outputs[0] for layer in graph.layers if layer.outputs}
-    return {makers[probe.layer] for probe in found if probe.layer in makers}
+    kinds = {probe.layer: probe.kind for probe in probes(graph.layers)}
+    found: set[str] = set()
+    for layer in graph.layers:
+        if layer.type.endswith("DetectionOutput"):  # lists of boxes: one score at the threshold, and all rows move
+            found.update(layer.inputs[:-1] or layer.inputs)
+        elif kinds.get(layer.name) in ("values", "classes"):
+            found.add(layer.outputs[0])
+    return found
 
 
 def worst(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> float:

@@ -1,18 +1,22 @@
 """Size at equal weight error: demitasse's quantiser and coder beside NNCodec's best mode, model by model.
 
-    python benchmarks/weight_error.py [MODEL ...]
+    python benchmarks/weight_error.py [--peers-of RESULTS.json] [MODEL ...]
 
 Every weight tensor (two or more dimensions) is quantised with a step in proportion to its standard deviation, so that
 the normalised squared error, over all of them, is the wanted one; vectors are in neither figure. Ours is the size of
 a whole .demi without a prototxt; NNCodec's is its bitstream, with dependent quantisation (trellis) and
 RDO. Sizes are interpolated, in the logarithm, between two settings on either side of the wanted error.
+NNCodec's sizes are measured unless an earlier run's results are named, to take them from.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import tempfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -42,7 +46,7 @@ def normalised_error(weights: Weights, decoded: Weights) -> float:
 def ours(weights: Weights, scale: float) -> tuple[int, float]:
     """Bytes and error with steps of ``scale`` standard deviations."""
     levels: dict[str, dm.Levels] = {
-        name: quantizer.quantize(w, np.array([scale * w.std()], np.float32)) for name, w in weights.items()
+        name: quantizer.quantize(w, np.array([scale * w.std()], np.float32), wide=True) for name, w in weights.items()
     }
     with tempfile.TemporaryDirectory() as folder:
         stored = Path(folder) / "weights.demi"
@@ -77,14 +81,16 @@ def at_error(run: Callable[[float], tuple[int, float]], wanted: float, start: fl
     return float(np.exp((1 - share) * np.log(low[2]) + share * np.log(high[2])))
 
 
-def measured(model: Model) -> list[dict[str, Any]]:
+def measured(model: Model, peers_sizes: Mapping[tuple[str, float], int]) -> list[dict[str, Any]]:
     weights = dict(model.matrices())
     count = sum(w.size for w in weights.values())
+    starts = {error: 1.05 * float(np.sqrt(4 * error)) for error in ERRORS}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        sizes = pool.map(lambda error: at_error(lambda scale: ours(weights, scale), error, starts[error]), ERRORS)
     rows = []
-    for error in ERRORS:
-        start = float(np.sqrt(12 * error)) * 0.7
-        mine = at_error(lambda scale: ours(weights, scale), error, start)
-        theirs = at_error(lambda scale: nncodec(weights, scale), error, start)
+    for error, mine in zip(ERRORS, sizes, strict=True):
+        theirs = float(peers_sizes.get((model.name, error), 0))
+        theirs = theirs or at_error(lambda scale: nncodec(weights, scale), error, starts[error])
         rows.append(
             {
                 "model": model.name,
@@ -103,11 +109,17 @@ def measured(model: Model) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*")
-    wanted = parser.parse_args().models
+    parser.add_argument(
+        "--peers-of", type=Path, metavar="RESULTS.json", help="take NNCodec's sizes from an earlier run"
+    )
+    options = parser.parse_args()
+    wanted = options.models
+    earlier = json.loads(options.peers_of.read_text())["rows"] if options.peers_of else []
+    peers_sizes = {(row["model"], row["NMSE"]): row["NNCodec"] for row in earlier}
     rows: list[dict[str, Any]] = []
     with suppress(KeyboardInterrupt):  # what has been measured by then is published
         for model in corpus():
-            rows += measured(model) if not wanted or model.name in wanted else []
+            rows += measured(model, peers_sizes) if not wanted or model.name in wanted else []
     ratios = [row["ratio"] for row in rows]
     summary = {"geometric mean": geometric_mean(ratios), "worst": max(ratios), "best": min(ratios)}
     publish("weight_error", "Size at equal weight error", rows, summary)

@@ -13,7 +13,7 @@ namespace demitasse {
 namespace {
 
 constexpr int near_most = 8;     // neighbours in the row that predictors see
-constexpr int row_prior = 32;    // weights' worth of the tensor's mean in a row's mean
+constexpr int row_prior = 12;    // weights' worth of the tensor's mean in a row's mean
 constexpr int expected_rate = 700, lean_rate = 2400;
 
 // Half octaves of a magnitude in 1/16 level: 0, then from 1 up to 31.
@@ -70,7 +70,7 @@ template <class Coder, bool writing>
 class Walk {
   public:
     Walk(Coder &coder, MixingModel &model, const Layout &layout, std::int32_t *levels)
-        : coder_(coder), model_(model), layout_(layout), levels_(levels), columns_(layout.columns()), kernel_(layout.kernel()),
+        : coder_(coder), model_(model), predictors_(model.predictors_of(layout.kernel_h, layout.kernel_w)), layout_(layout), levels_(levels), columns_(layout.columns()), kernel_(layout.kernel()),
           offsets_(near_offsets(layout)), mean_(columns_ + 2, 0), product_(columns_, 0) {
         const std::size_t margin = std::max<std::size_t>(8 * kernel_, 16);
         for (int i = 0; i < 4; ++i) lines_.emplace_back(columns_, margin);
@@ -81,7 +81,6 @@ class Walk {
     }
 
     void run() {
-        reset_predictors();
         std::unique_ptr<RowReferences> references;
         if (!writing) references = std::make_unique<RowReferences>(levels_, layout_);
         for (std::uint32_t r = 0; r < layout_.rows; ++r) {
@@ -93,17 +92,6 @@ class Walk {
 
   private:
     static std::int32_t sixteenths(std::int32_t level) { return clamp(level, -511, 511) * 16; }
-
-    void reset_predictors() {
-        static const std::int32_t expected[8] = {1000, 16000, 8000, 4000, 4000, 8000, 6000, 0};
-        for (int place = 0; place < places; ++place) {
-            Predictor &e = model_.expected[place], &s = model_.lean[place];
-            std::copy_n(expected, 8, e.weight);
-            for (int i = 0; i < near_most; ++i) e.weight[8 + i] = 6000 / (i + 1);
-            std::fill_n(s.weight, Predictor::features, 0);
-            s.weight[0] = 50000;
-        }
-    }
 
     // What the rows above that the encoder names say about this one.
     void guess_row(std::uint32_t r, RowReferences *references) {
@@ -200,15 +188,18 @@ class Walk {
             e[4] = recent;
             e[5] = kernel > 1 && position > 0 ? kernel_sum / position : recent;
             e[6] = scaled(product_[c], ratio);
-            e[7] = std::abs(s[1]);
             for (int i = 0; i < near_most; ++i) e[8 + i] = std::abs(s[8 + i]);
 
             Surroundings around;
             around.place = places_[std::size_t(position)];
-            Predictor &magnitudes = model_.expected[around.place], &values = model_.lean[around.place];
-            const std::int32_t expected = std::max(magnitudes.predict(e), 1), lean = values.predict(s);
+            Predictor &magnitudes = predictors_.expected[around.place], &values = predictors_.lean[around.place];
+            Predictor &distances = predictors_.spread[around.place];
+            const std::int32_t lean = values.predict(s);
+            e[7] = std::min(std::abs(lean), Predictor::feature_limit);
+            const std::int32_t expected = std::max(magnitudes.predict(e), 1), spread = std::max(distances.predict(e), 4);
             around.expected = expected;
             around.lean = lean;
+            around.spread = spread;
             around.energy = eighth_octave(std::min(expected, 1 << 20) * 16);
             around.quantiser = layout_.trellis ? 1 + trellis_quantiser(state) : 0;
             around.agreement = clamp((agreement + 1024) >> 7, 0, 15);
@@ -225,11 +216,16 @@ class Walk {
             around.contexts[4] = half_octave(recent) * 32 + half_octave((e[1] + e[3]) >> 1);
             around.contexts[5] = half_octave(e[5]) * 32 + half_octave(e[6]);
             around.contexts[6] = around.energy / 8 * 64 + low(corner, 3) * 16 + low(left2, 3) * 4 + low(s[0], 3);
-            around.sign_contexts[0] = lean_size + 4;
-            around.sign_contexts[1] = around.energy / 8 * 9 + lean_size + 4;
-            around.sign_contexts[2] = place * 3 + sign_place(s[0]);
-            around.sign_contexts[3] = around.agreement * 3 + sign_place(s[0]);
-            around.sign_contexts[4] = sign_place(left) + 3 * sign_place(up) + 9 * sign_place(before) + 27 * sign_place(s[1]);
+            around.contexts[7] = eighth_octave(std::min(spread, 1 << 20) * 16) / 2 * 32 + half_octave(std::abs(lean));
+            around.contexts[8] = around.energy / 8 * 64 + low(left, 7) * 8 + low(left2, 7);
+            around.contexts[9] = around.energy / 8 * 64 + low(up, 7) * 8 + low(before, 7);
+            around.contexts[10] = half_octave(row_mean) * 32 + half_octave(recent);
+            around.contexts[11] = around.energy / 8 * 64 + low(s[1], 7) * 8 + low(s[2], 7);
+            around.signs[0] = lean_size + 4;
+            around.signs[1] = around.energy / 8 * 9 + lean_size + 4;
+            around.signs[2] = place * 3 + sign_place(s[0]);
+            around.signs[3] = around.agreement * 3 + sign_place(s[0]);
+            around.signs[4] = sign_place(left) + 3 * sign_place(up) + 9 * sign_place(before) + 27 * sign_place(s[1]);
 
             const std::int32_t level = model_.code_level(coder_, around, writing ? 0 : out[c]);
             if (writing) out[c] = level;
@@ -238,6 +234,7 @@ class Walk {
             cur[c] = value;
             magnitudes.learn(e, m - expected, expected_rate);
             values.learn(s, value - lean, lean_rate);
+            distances.learn(e, std::abs(value - lean) - spread, expected_rate);
             row_sum += m >> 4;
             recent += (m - recent) >> 2;
             if (value && s[0]) agreement += (((value < 0) == (s[0] < 0) ? 1024 : -1024) - agreement) >> 5;
@@ -254,6 +251,7 @@ class Walk {
 
     Coder &coder_;
     MixingModel &model_;
+    Predictors &predictors_;
     const Layout &layout_;
     std::int32_t *levels_;
     std::size_t columns_, kernel_;

@@ -14,8 +14,9 @@
 
 namespace demitasse {
 
-constexpr int mixed_inputs = 8;   // of a mixer; the last is a constant or a parametric guess
-constexpr int mixed_contexts = mixed_inputs - 1;
+constexpr int mixed_inputs = 16;  // of a mixer; the last is a constant or a parametric guess
+constexpr int mixed_contexts = 12;
+constexpr int sign_contexts = 5;  // and one of the parametric guess
 constexpr int last_bucket = 49;   // of magnitudes
 constexpr int decisions = 16;     // is it zero; is it beyond bucket 0, 1, ...: those told apart by contexts
 constexpr int quantisers = 3;     // no trellis, Q0, Q1
@@ -39,12 +40,12 @@ inline void bound(Eight &v, std::int32_t limit) {
 // Mixes in the logistic domain (after Mahoney's PAQ). Each set of weights learns at a rate that falls with its use.
 class Mixer {
   public:
-    explicit Mixer(std::size_t sets) : weights_(sets * mixed_inputs, one / 6), used_(sets, 0) {}
+    explicit Mixer(std::size_t sets) : weights_(sets * mixed_inputs, one / 8), used_(sets, 0) {}
 
     int dot(int set, const std::int32_t *x) const {
         const std::int32_t *w = &weights_[std::size_t(set) * mixed_inputs];
-        const Eight products = (eight(w) >> 4) * eight(x);
-        return clamp(sum(products) >> 14, -stretch_limit, stretch_limit);
+        const Eight products = (eight(w) >> 5) * eight(x) + (eight(w + 8) >> 5) * eight(x + 8);
+        return clamp(sum(products) >> 13, -stretch_limit, stretch_limit);
     }
 
     void update(int set, const std::int32_t *x, int error) {
@@ -52,14 +53,16 @@ class Mixer {
         std::uint32_t &used = used_[std::size_t(set)];
         const int gain = (error >> 4) * (rate_floor + int(rate_head * 64 / (used + 64)));
         if (used < 65535) ++used;
-        Eight &weights = eight(w);
-        weights += (eight(x) * gain + (1 << 13)) >> 14;
-        bound(weights, limit);
+        for (int i = 0; i < mixed_inputs; i += 8) {
+            Eight &weights = eight(w + i);
+            weights += (eight(x + i) * gain + (1 << 13)) >> 14;
+            bound(weights, limit);
+        }
     }
 
   private:
     static constexpr std::int32_t one = 1 << 18, limit = 4 * one - 1;
-    static constexpr int rate_floor = 16, rate_head = 64;
+    static constexpr int rate_floor = 16, rate_head = 128;
     std::vector<std::int32_t> weights_;  // 1/2^18
     std::vector<std::uint32_t> used_;
 };
@@ -90,11 +93,19 @@ struct Predictor {
     static constexpr std::int32_t feature_limit = 511 * 16;  // keeps the sums within 32 bits
 };
 
+// Of kernels of one shape, by place.
+struct Predictors {
+    std::uint32_t height, width;
+    Predictor expected[places], lean[places], spread[places];  // of magnitude, value, and distance from the value expected
+};
+
+constexpr std::size_t kernel_shapes = 16;  // that are remembered
+
 // What is known around a weight before it is coded.
 struct Surroundings {
-    std::int32_t expected, lean;          // 1/16 level: its magnitude, its value
+    std::int32_t expected, lean, spread;  // 1/16 level: its magnitude, its value, how far from that it may be
     int contexts[mixed_contexts];         // < context_values
-    int sign_contexts[mixed_contexts];    // < context_values / 4
+    int signs[sign_contexts];             // < context_values / 4
     int energy;                           // class of expected
     int place;                            // kernel position
     int agreement;                        // of signs with the row predicted from others, 0..15
@@ -104,8 +115,16 @@ struct Surroundings {
 // All that is learned; lives as long as a group of tensors.
 class MixingModel {
   public:
-    Predictor expected[places];
-    Predictor lean[places];
+    // Those of kernels of this shape: as the last such tensor left them, or new ones.
+    Predictors &predictors_of(std::uint32_t height, std::uint32_t width) {
+        for (Predictors &own : predictors_)
+            if (own.height == height && own.width == width) return own;
+        Predictors &own = predictors_[shapes_++ % kernel_shapes];
+        start(own);
+        own.height = height, own.width = width;
+        return own;
+    }
+
     AdaptiveBit reference_any[references_most], reference_same[references_most], slope_sign, slope[slope_limit];
 
     template <class Coder>
@@ -127,6 +146,18 @@ class MixingModel {
     }
 
   private:
+    static void start(Predictors &all) {
+        constexpr std::int32_t magnitude[8] = {1000, 16000, 8000, 4000, 4000, 8000, 6000, 0};
+        for (int place = 0; place < places; ++place) {
+            Predictor &expected = all.expected[place], &lean = all.lean[place];
+            std::copy_n(magnitude, 8, expected.weight);
+            for (int i = 0; i < 8; ++i) expected.weight[8 + i] = 6000 / (i + 1);
+            all.spread[place] = expected;
+            std::fill_n(lean.weight, Predictor::features, 0);
+            lean.weight[0] = 50000;
+        }
+    }
+
     // Magnitudes less one fall into buckets: 0, 1, 2, 3, 4-5, 6-7, 8-11, 12-15, 16-23 and so on.
     static int bucket_of(std::uint32_t beyond) {
         if (beyond < 4) return int(beyond);
@@ -147,14 +178,17 @@ class MixingModel {
     template <class Coder>
     bool sign_bit(Coder &coder, const Surroundings &around, std::uint32_t value, bool negative) {
         const int strength = int(std::min(value, 4u)) - 1;
-        AdaptiveBit *slot[sign_inputs];
-        for (int i = 0; i < sign_inputs; ++i)
-            slot[i] = &sign_[std::size_t(i) * context_values + std::size_t(around.sign_contexts[i] * 4 + strength)];
         // Log-odds, were the weight normal around the lean.
-        const std::int64_t square = std::int64_t(around.expected) * around.expected;
-        const std::int64_t tilt = std::int64_t(std::min(value, 511u)) * 16 * around.lean * 128 / square;
+        const std::int64_t square = std::int64_t(around.spread) * around.spread;
+        const std::int64_t odds = std::int64_t(std::min(value, 511u)) * 16 * around.lean * 192 / square;
+        const int tilt = int(std::clamp<std::int64_t>(odds, -2047, 2047)), tilt_class = clamp(tilt / 48, -31, 31) + 31;
+        AdaptiveBit *slot[sign_contexts + 1];
+        for (int i = 0; i <= sign_contexts; ++i) {
+            const int context = i < sign_contexts ? around.signs[i] : tilt_class;
+            slot[i] = &sign_[std::size_t(i) * context_values + std::size_t(context * 4 + strength)];
+        }
         const int sets[3] = {0, sign_by_energy + around.energy / 2, sign_by_agreement + around.agreement};
-        return mixed(coder, sign_mixer_, slot, sign_inputs, int(std::clamp<std::int64_t>(-tilt, -2047, 2047)), sets, negative);
+        return mixed(coder, sign_mixer_, slot, sign_contexts + 1, -tilt, sets, negative);
     }
 
     template <class Coder>
@@ -167,20 +201,21 @@ class MixingModel {
         bit = coder.code(std::uint32_t(clamp(squash(logistic_, sum * 171 / 512), 16, 65520)), bit);
         const int target = bit ? 65535 : 0;
         for (int i = 0; i < 3; ++i) mixer.update(sets[i], x, target - squash(logistic_, dots[i]));
-        for (int i = 0; i < n; ++i) slot[i]->update(bit, 400);
+        for (int i = 0; i < n; ++i) slot[i]->update(bit, 250);
         return bit;
     }
 
     static constexpr int by_energy = decisions * quantisers, by_place = by_energy + 4 * energies / 2;
     static constexpr int sign_by_energy = 1, sign_by_agreement = sign_by_energy + energies / 2;
-    static constexpr int sign_inputs = 5;
 
     const LogisticTables &logistic_ = logistic_tables();
     std::vector<AdaptiveBit> magnitude_ = std::vector<AdaptiveBit>(std::size_t(mixed_contexts) * context_values * decisions * quantisers);
-    std::vector<AdaptiveBit> sign_ = std::vector<AdaptiveBit>(std::size_t(sign_inputs) * context_values);
+    std::vector<AdaptiveBit> sign_ = std::vector<AdaptiveBit>(std::size_t(sign_contexts + 1) * context_values);
     Mixer magnitude_mixer_{by_place + 4 * places};
     Mixer sign_mixer_{sign_by_agreement + 16};
     AdaptiveBit lower_bits_[6][128];
+    Predictors predictors_[kernel_shapes] = {};
+    std::size_t shapes_ = 0;
 };
 
 }  // namespace demitasse

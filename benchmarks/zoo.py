@@ -89,7 +89,8 @@ def without_losses(net: dm.Net) -> dm.Net:
             gone.update(layer.outputs)
         else:
             layers.append(layer)
-    return net.with_layers(layers)
+    read = {name for layer in layers for name in layer.inputs}
+    return net.with_layers(one for one in layers if one.type != "Input" or read.intersection(one.outputs))
 
 
 def with_inputs(net: dm.Net, name: str) -> dm.Net:

@@ -236,6 +236,16 @@ def test_equal_filters_with_different_activations_do_not():
     assert shapes(shrunk(net), "a") == [(2, 3, 1, 1)]
 
 
+def test_of_weights_that_layers_share_the_last_ones_count():
+    param = Message.of(("name", "w"))
+    zero = with_zeros(random(3, 3, 1, 1), columns=[1])
+    a, b = conv("a", "p", zero), conv("b", "a", random(3, 3, 1, 1))
+    a, b = (Layer(c.name, c.type, c.inputs, c.outputs, c.message.add("param", param), c.tensors) for c in (a, b))
+    first = conv("p", "data", random(3, 4, 1, 1))
+    small = shrunk(network(first, a, b, conv("c", "b", random(2, 3, 1, 1)), channels=4))
+    assert shapes(small, "p") == [(3, 4, 1, 1)]
+
+
 def test_groups_stay_of_one_size():
     weights = with_zeros(random(6, 2, 1, 1), rows=[0, 1, 3])
     net = network(

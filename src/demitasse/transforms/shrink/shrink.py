@@ -12,7 +12,7 @@ from demitasse.errors import DemitasseError, NetError, VerificationError
 from demitasse.layers import build, differ, infer
 from demitasse.layers.ties import Ties, tie
 from demitasse.layers.tying import Tied
-from demitasse.net import Layer, Net, Note
+from demitasse.net import Layer, Net, Note, Tensor
 from demitasse.transforms.removal import Edit, removed
 from demitasse.transforms.shrink.flow import Flow, absorbed, absorbs, column_constants, flow
 from demitasse.transforms.shrink.forms import settle
@@ -44,7 +44,7 @@ class Shrink:
     def __call__(self, net: Net) -> Net:
         """The network without what it does not need. NetError for one that does not hang together."""
         check(net, NetError, "its weights are {have}, and the network needs {wanted}")
-        patterns, now = Patterns(), net
+        patterns, now = Patterns(), agreeing(net)
         while True:
             ties = tie(now, allow=self.allow_outputs)
             found = flow(ties, patterns)
@@ -71,6 +71,27 @@ class Shrink:
         if changed(net, layers):
             return net.with_layers(layers), []
         return without_identities(net, ties, found, STEP), notes
+
+
+def agreeing(net: Net) -> Net:
+    """The network with the weights that layers share in each of them: as in Caffe, those of the last sharer count."""
+    shared = tie(net).shared
+    if not shared:
+        return net
+    last: dict[tuple[int, int], Tensor] = {}
+    for position, layer in enumerate(net.layers):
+        last.update({shared.get((position, k), (position, k)): tensor for k, tensor in enumerate(layer.tensors)})
+    layers: list[Layer] = []
+    for position, layer in enumerate(net.layers):
+        wanted = [last[shared.get((position, k), (position, k))] for k in range(len(layer.tensors))]
+        same = all(map(equal, layer.tensors, wanted))
+        layers.append(layer if same else layer.with_tensors(wanted))
+    return net.with_layers(layers) if changed(net, layers) else net
+
+
+def equal(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors hold the same; what has another shape is left alone."""
+    return a is b or a.shape != b.shape or np.array_equal(a.array(), b.array())
 
 
 def changed(net: Net, layers: list[Layer]) -> bool:

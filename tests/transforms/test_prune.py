@@ -251,3 +251,29 @@ def test_options_that_make_no_sense(options, message):
 def test_it_can_be_written_into_a_recipe():
     steps = [Prune(macs=0.5, criterion="l1", round_to=8), Prune(layers={"a": 0.5})]
     assert list(from_steps(as_steps(steps))) == steps
+
+
+def test_groups_of_a_shuffled_unit_lose_as_many_channels_each():
+    net = network(
+        conv("a", "data", random(27, 3, 1, 1)),
+        conv("b", "a", random(27, 9, 1, 1), group=3),
+        layer("s", "ShuffleChannel", "b", "s", "shuffle_channel_param", group=3),
+        conv("d", "s", random(27, 1, 3, 3), group=27, pad=1),
+        conv("e", "d", random(27, 9, 1, 1), group=3),
+        conv("c", "e", random(2, 27, 1, 1)),
+    )
+    small = Prune(macs=0.7, ranking="layer")(net)
+    assert infer(build(small)).total_macs <= 0.7 * infer(build(net)).total_macs
+    assert filters(small, "b") < 27
+    assert len(run(small, {"data": random(1, 3, 8, 8)})["c"][0]) == 2
+
+
+def test_parts_of_a_grouped_convolution_lose_as_many_channels_each():
+    weights = random(8, 4, 1, 1)
+    weights[:4] *= 0.01  # All that is worth little is in one part.
+    net = network(
+        conv("a", "data", random(8, 3, 1, 1)), conv("g", "a", weights, group=2), conv("c", "g", random(2, 8, 1, 1))
+    )
+    small = Prune(layers={"g": 0.5}, repair=False)(net)
+    assert small.layer("g").tensors[0].shape == (4, 4, 1, 1)
+    assert small.layer("g").message.message("convolution_param").integer("group") == 2

@@ -1,8 +1,7 @@
 """Which channels leave: bundles that have to go together, families of them that are ranked together, and a target.
 
-A bundle is a group of tied channels, or several where a grouped convolution asks for as many from each of its groups.
-A family are the bundles that the same layers make: the channels of a layer, or of all layers that a chain of sums
-ties together.
+A bundle (see `bundles`) is a group of tied channels, or several that have to go together. A family are the bundles that
+the same layers make: the channels of a layer, or of all layers that a chain of sums ties together.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from demitasse.layers import build, infer
 from demitasse.layers.ties import Ties
 from demitasse.layers.tying import Product
 from demitasse.layers.units import Ids
+from demitasse.transforms.prune.bundles import bundled
 from demitasse.transforms.prune.criteria import Scores, makers
 from demitasse.transforms.shrink.flow import Flow
 from demitasse.transforms.shrink.forms import settle
@@ -82,47 +82,6 @@ def families(ties: Ties, worth: Scores, only: frozenset[int] | None) -> list[Fam
         ids = tuple(np.array(members[bundles[i]], np.int64) for i in order)
         channels = max(max(sizes[bundle].values()) for bundle in bundles)
         found.append(Family(layers, ids, each[order], channels))
-    return found
-
-
-def bundled(ties: Ties, free: Ids, value: npt.NDArray[np.float64]) -> dict[int, int]:
-    """For each group that may leave the bundle (its smallest group) that it is part of."""
-    parent = {int(group): int(group) for group in free}
-
-    def root(group: int) -> int:
-        while parent[group] != group:
-            group = parent[group]
-        return group
-
-    def join(several: Sequence[int]) -> None:
-        known = [root(group) for group in several if group in parent]
-        if len(known) < len(several):  # One of them has to stay, and with it all that go with it.
-            for group in known:
-                for one in [one for one in parent if root(one) == group]:
-                    del parent[one]
-            return
-        for group in known[1:]:
-            parent[max(root(known[0]), root(group))] = min(root(known[0]), root(group))
-
-    for _, product in makers(ties):
-        if product.groups > 1:
-            for together in tied_by_groups(ties, product, value):
-                join(together)
-    return {group: root(group) for group in parent}
-
-
-def tied_by_groups(ties: Ties, product: Product, value: npt.NDArray[np.float64]) -> list[list[int]]:
-    """Groups that a grouped convolution wants to lose together: a whole part of its own where that is one channel
-    wide, else the channels of equal rank of each part."""
-    if product.columns is None:
-        return [[int(group)] for group in ties.groups[product.rows]]
-    sides = [ties.groups[ids].reshape(product.groups, -1) for ids in (product.rows, product.columns)]
-    if min(side.shape[1] for side in sides) == 1:
-        return [[int(g) for g in np.unique(np.concatenate(parts))] for parts in zip(*sides, strict=True)]
-    found: list[list[int]] = []
-    for side in sides:
-        ranked = np.take_along_axis(side, np.argsort(value[side], axis=1, kind="stable"), axis=1)
-        found += [[int(group) for group in np.unique(column)] for column in ranked.T]
     return found
 
 

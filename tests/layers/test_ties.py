@@ -30,7 +30,7 @@ def groups(net, *names):
     ties = tie(net)
     units = {}
     for tied in ties.placed:
-        units.update({name: one for name, one in zip(tied.layer.outputs, tied.outputs, strict=True)})
+        units.update(dict(zip(tied.layer.outputs, tied.outputs, strict=True)))
     found = [ties.groups[units[name].ids].tolist() for name in names]
     numbers = {}
     return [[numbers.setdefault(group, len(numbers)) for group in one] for one in found]

@@ -108,7 +108,7 @@ class SlidingWindow(LayerType):
 
     @cached_property
     def plain_padding(self) -> Shape | None:
-        """Padding per spatial axis, where it is the same on both sides and no window is larger than the padded input."""
+        """Padding per spatial axis, where it is the same on both sides and no window is larger than what it pads."""
         axes = zip(self.spatial, self.padding, self.extent, strict=True)
         plain = all(before == after and size + before + after >= extent for size, (before, after), extent in axes)
         return tuple(before for before, _ in self.padding) if plain else None

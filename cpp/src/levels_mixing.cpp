@@ -213,14 +213,9 @@ class Walk {
             around.contexts[1] = half_octave(mean_[c + 1] >> 4) * 32 + half_octave(row_mean);
             around.contexts[2] = low(s[0], 3) + 4 * low(s[1], 3) + 16 * low(before, 1) + 32 * half_octave(e[3]);
             around.contexts[3] = place * 32 + around.energy / 4;
-            around.contexts[4] = half_octave(recent) * 32 + half_octave((e[1] + e[3]) >> 1);
+            around.contexts[4] = eighth_octave(std::min(spread, 1 << 20) * 16) / 2 * 32 + half_octave(std::abs(lean));
             around.contexts[5] = half_octave(e[5]) * 32 + half_octave(e[6]);
             around.contexts[6] = around.energy / 8 * 64 + low(corner, 3) * 16 + low(left2, 3) * 4 + low(s[0], 3);
-            around.contexts[7] = eighth_octave(std::min(spread, 1 << 20) * 16) / 2 * 32 + half_octave(std::abs(lean));
-            around.contexts[8] = around.energy / 8 * 64 + low(left, 7) * 8 + low(left2, 7);
-            around.contexts[9] = around.energy / 8 * 64 + low(up, 7) * 8 + low(before, 7);
-            around.contexts[10] = half_octave(row_mean) * 32 + half_octave(recent);
-            around.contexts[11] = around.energy / 8 * 64 + low(s[1], 7) * 8 + low(s[2], 7);
             around.signs[0] = lean_size + 4;
             around.signs[1] = around.energy / 8 * 9 + lean_size + 4;
             around.signs[2] = place * 3 + sign_place(s[0]);

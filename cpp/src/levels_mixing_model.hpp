@@ -14,8 +14,8 @@
 
 namespace demitasse {
 
-constexpr int mixed_inputs = 16;  // of a mixer; the last is a constant or a parametric guess
-constexpr int mixed_contexts = 12;
+constexpr int mixed_inputs = 8;   // of a mixer; the last is a constant or a parametric guess
+constexpr int mixed_contexts = mixed_inputs - 1;
 constexpr int sign_contexts = 5;  // and one of the parametric guess
 constexpr int last_bucket = 49;   // of magnitudes
 constexpr int decisions = 16;     // is it zero; is it beyond bucket 0, 1, ...: those told apart by contexts
@@ -44,8 +44,8 @@ class Mixer {
 
     int dot(int set, const std::int32_t *x) const {
         const std::int32_t *w = &weights_[std::size_t(set) * mixed_inputs];
-        const Eight products = (eight(w) >> 5) * eight(x) + (eight(w + 8) >> 5) * eight(x + 8);
-        return clamp(sum(products) >> 13, -stretch_limit, stretch_limit);
+        const Eight products = (eight(w) >> 4) * eight(x);
+        return clamp(sum(products) >> 14, -stretch_limit, stretch_limit);
     }
 
     void update(int set, const std::int32_t *x, int error) {
@@ -53,11 +53,9 @@ class Mixer {
         std::uint32_t &used = used_[std::size_t(set)];
         const int gain = (error >> 4) * (rate_floor + int(rate_head * 64 / (used + 64)));
         if (used < 65535) ++used;
-        for (int i = 0; i < mixed_inputs; i += 8) {
-            Eight &weights = eight(w + i);
-            weights += (eight(x + i) * gain + (1 << 13)) >> 14;
-            bound(weights, limit);
-        }
+        Eight &weights = eight(w);
+        weights += (eight(x) * gain + (1 << 13)) >> 14;
+        bound(weights, limit);
     }
 
   private:

@@ -169,7 +169,7 @@ def test_the_coder_fits_the_model(block: int, model: int, coder: Coder) -> None:
 
 @pytest.mark.parametrize(
     ("coder", "digest"),
-    [(Coder.MIXING, "2b5cbf84d807a0b3"), (Coder.TABLES, "5ce5b389a3f4256d")],
+    [(Coder.MIXING, "67a39814ef56b924"), (Coder.TABLES, "5ce5b389a3f4256d")],
 )
 def test_the_format_stands_still(coder: Coder, digest: str) -> None:
     """A fixed group gives a fixed stream. Another digest is another format."""

@@ -35,6 +35,9 @@ class Attached:
         """Something to add to the loss of a pass, given the blobs that were computed and what was fed."""
         return None
 
+    def before_update(self) -> None:
+        """With the gradients of all passes summed in ``.grad``, before the weights change."""
+
     def after_update(self, rate: float) -> None:
         """After the weights have changed, at that learning rate."""
 

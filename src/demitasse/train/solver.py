@@ -96,6 +96,8 @@ class Solver:
             extra = [term for shaping in self.shapings if (term := shaping.loss(outputs, fed)) is not None]
             torch.stack([loss, *extra]).sum().backward()  # type: ignore[no-untyped-call]
         self.last_rate = self.rate(self.iteration)
+        for shaping in self.shapings:
+            shaping.before_update()
         self.updater([value.grad for value in values], self.last_rate, self.iteration)
         for shaping in self.shapings:
             shaping.after_update(self.last_rate)
@@ -107,6 +109,11 @@ class Solver:
         if self.world.size == 1:
             return self.network
         return torch.nn.parallel.DistributedDataParallel(self.network, find_unused_parameters=True)
+
+    @property
+    def relative_rate(self) -> float:
+        """The learning rate as a share of that at the beginning."""
+        return self.last_rate / self.settings.base_lr if self.settings.base_lr else 0.0
 
     @property
     def losses(self) -> tuple[str, ...]:

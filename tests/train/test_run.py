@@ -169,6 +169,10 @@ def test_two_processes_lose_what_one_does(folder):
         (["--weights", "net.prototxt", "--resume"], "", "leave --weights out"),
         ([], "nowhere", "there is no such database"),
         ([], "no max", "--iterations"),
+        (["--target-size", "20"], "", "too few"),
+        (["--target-size", "much"], "", "no size"),
+        (["--target-size", "9KB", "--ratio", "3"], "", "give one"),
+        (["--lasso", "rows=1"], "", "KIND=PRICE"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(folder, capfd, arguments, change, said):
@@ -180,6 +184,20 @@ def test_what_cannot_be_done_is_said_in_a_line(folder, capfd, arguments, change,
     error = capfd.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_a_size_that_is_asked_for_is_what_lies_on_the_disk(folder, capsys):
+    text = (
+        SOLVER.replace("max_iter: 40", "max_iter: 200")
+        .replace("snapshot: 20", "")
+        .replace("base_lr: 0.05 momentum: 0.9 weight_decay: 0.001", "base_lr: 0.005 type: 'Adam' momentum: 0.9")
+    )
+    (folder / "solver.prototxt").write_text(text)
+    assert train("-o", "out", "--target-size", "0.6KB", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    nbytes = (folder / "out/tiny.demi").stat().st_size
+    assert found["bytes"] == nbytes
+    assert nbytes < 750, "the plain weights are 3.2 KB"
 
 
 def test_a_diverging_run_ends(folder, capfd):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -15,20 +16,46 @@ import click
 from demitasse import files
 from demitasse.cli.options import debugging, device, json_output, quiet, seed, threads, worker_threads
 from demitasse.cli.terminal import Progress, Terminal, json_ready
-from demitasse.errors import FileError, OptionError
+from demitasse.errors import FileError, OptionError, VerificationError
+from demitasse.evaluate.weights import identical
 from demitasse.net import Net
-from demitasse.report.quantities import count
+from demitasse.report.quantities import count, ratio, size
 from demitasse.runtime import require_torch
+from demitasse.transforms.strip import Strip
 
 if TYPE_CHECKING:
     from demitasse.train.lasso import Lasso
+    from demitasse.train.rate import Rate
     from demitasse.train.run import Event, Run
     from demitasse.train.settings import Settings
+    from demitasse.train.shaping import Shaping
     from demitasse.train.world import World
 
 __all__ = ["command"]
 
 LATEST = "latest"
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class Size(click.ParamType[Any]):
+    """A number of bytes, in KB or MB where it says so."""
+
+    name = "size"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
+        """Bytes. Refuses what is no size."""
+        if isinstance(value, int):
+            return value
+        text = str(value).upper().removesuffix("B")
+        factor = {"K": 1000, "M": 1_000_000}.get(text[-1:], 1)
+        try:
+            found = round(float(text.rstrip("KM")) * factor)
+        except (ValueError, OverflowError):
+            found = 0
+        if found < 1:
+            self.fail(f"{value!r} is no size: give bytes, or 27KB, or 5MB", parameter, context)
+        return found
 
 
 @click.command("train")
@@ -60,6 +87,18 @@ LATEST = "latest"
     metavar="KIND=PRICE[@LAYER,…]",
     help="Price on groups of weights, which become zero: filters, channels, shapes, depth, or single (L1).",
 )
+@click.option(
+    "--target-size",
+    type=Size(),
+    metavar="SIZE",
+    help="Also train for bytes: a .demi of that size (27KB, 5MB) beside the last snapshot.",
+)
+@click.option(
+    "--ratio",
+    type=click.FloatRange(1, min_open=True),
+    metavar="R",
+    help="The same, as the size of the plain weights over R.",
+)
 @click.option("--iterations", type=click.IntRange(1), metavar="N", help="Train for N iterations, not to max_iter.")
 @device
 @seed
@@ -88,6 +127,8 @@ class Request:
     weights: tuple[Path, ...]
     resume: str | None
     lasso: tuple[str, ...]
+    target_size: int | None
+    ratio: float | None
     iterations: int | None
     device: str
     seed: int
@@ -118,7 +159,7 @@ class Request:
         terminal = Terminal(self.quiet or world.rank > 0, self.as_json and not world.rank)
         prefix = self.prefix(settings)
         started = self.started()
-        shapings = [lasso_of(text) for text in self.lasso]
+        shapings: list[Shaping] = [*(lasso_of(text) for text in self.lasso), *self.rates(settings)]
         run = Run.of(
             settings, prefix, weights=started, device=self.device, seed=self.seed, world=world, shapings=shapings
         )
@@ -130,13 +171,57 @@ class Request:
         with run.stopping_on_interrupt(), terminal.progress("train") as progress, self.log(prefix, world) as log:
             watch = Watch(terminal, settings, progress, log, self.events, last=self.last(run, settings))
             run.report = watch
-            run(self.iterations)
-        terminal.result({"command": "train", "solver": self.solver, "prefix": prefix, "events": self.events})
+            net = run(self.iterations)
+        shapes = run.feed.shapes
+        stored = self.stored(net, shapes, prefix, terminal) if self.wants_bytes and not world.rank else {}
+        terminal.result({"command": "train", "solver": self.solver, "prefix": prefix, "events": self.events, **stored})
         if run.stop.is_set():
             again = f"demitasse train {self.solver} --resume"
             terminal.note(f"interrupted after {run.solver.iteration} iterations; `{again}` continues")
             return 130
         return 0
+
+    @property
+    def wants_bytes(self) -> bool:
+        """Whether a size is asked for."""
+        return self.target_size is not None or self.ratio is not None
+
+    def rates(self, settings: Settings) -> list[Rate]:
+        """Training for bytes, if a size is asked for: what is left of it once everything but weights is stored."""
+        from demitasse.train.rate import Rate
+
+        if not self.wants_bytes:
+            return []
+        if self.target_size is not None and self.ratio is not None:
+            raise OptionError("--target-size and --ratio are two ways to say the same: give one")
+        if self.iterations is not None:
+            raise OptionError("--target-size needs to know how long the whole run is: set max_iter, not --iterations")
+        from demitasse.layers import build, infer
+        from demitasse.train.sources import Feed
+
+        graph = build(settings.net, "TRAIN", settings.state.level, settings.state.stages)
+        shapes = Feed(graph, settings.folder).shapes
+        plain = 4 * (infer(graph, shapes).parameter_count or 0)
+        wanted = self.target_size if self.target_size is not None else round(plain / (self.ratio or 1))
+        with TemporaryDirectory(prefix="demitasse-") as folder:
+            empty = Path(folder) / "empty.demi"
+            files.save_container(deployed(settings.net, shapes), empty)
+            rest = empty.stat().st_size
+        if wanted <= rest:
+            raise OptionError(f"{wanted} bytes are too few: without any weights the file has {rest} already")
+        return [Rate(wanted - rest)]
+
+    def stored(self, net: Net, shapes: Shapes, prefix: Path, terminal: Terminal) -> dict[str, Any]:
+        """The trained network as a .demi, read again."""
+        path = Path(f"{prefix}.demi")
+        small = deployed(net, shapes)
+        files.save_container(small, path)
+        if not identical(small, files.load(path)):
+            raise VerificationError(f"{path}: other weights were read than were written")
+        nbytes = path.stat().st_size
+        times = 4 * small.parameters / nbytes
+        terminal.step("stored", f"{path} · {size(nbytes)} · {ratio(times, 1)} smaller than its plain weights")
+        return {"demi": path, "bytes": nbytes, "ratio": times}
 
     def last(self, run: Run, settings: Settings) -> int:
         """The iteration at which the run ends."""
@@ -219,6 +304,13 @@ class Watch:
             return ""
         left = (self.last - iteration) * elapsed / done
         return f"{done / elapsed:.1f} it/s, {left / 60:.0f} min left" if left > 90 else f"{done / elapsed:.1f} it/s"
+
+
+def deployed(net: Net, shapes: Shapes) -> Net:
+    """The network that is used, without what only training needs; inputs are one of what was trained on."""
+    outputs = {name for layer in net.layers if not layer.inputs for name in layer.outputs}
+    pictures = {name: (1, *shape[1:]) for name, shape in shapes.items() if name in outputs and len(shape) > 1}
+    return Strip(inputs=pictures)(net)
 
 
 def lasso_of(text: str) -> Lasso:

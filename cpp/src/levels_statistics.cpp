@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "binary_log.hpp"
 #include "demitasse/logistic.hpp"
 
 namespace demitasse {
@@ -33,15 +34,18 @@ NodeCounts node_counts(const std::uint32_t *symbol) {
 }
 
 double data_bits(std::uint64_t yes, std::uint64_t no, int odds) {
-    const double p = squash(logistic_tables(), odds * odds_step) / 65536.0;
-    return -(double(yes) * std::log2(p) + double(no) * std::log2(1 - p));
+    const int p = squash(logistic_tables(), odds * odds_step);
+    const std::int64_t of_yes = 16 * (1 << log_bits) - binary_log(std::uint64_t(p));
+    const std::int64_t of_no = 16 * (1 << log_bits) - binary_log(std::uint64_t(65536 - p));
+    return (double(yes) * double(of_yes) + double(no) * double(of_no)) / (1 << log_bits);
 }
 
 double side_bits(int delta) { return delta == 0 ? 0.4 : 2.0 + 1.2 * std::abs(delta); }
 
 int choose_odds(std::uint64_t yes, std::uint64_t no, int predicted) {
     if (yes + no == 0) return predicted;
-    const double best = 4 * std::log((double(yes) + 0.4) / (double(no) + 0.4));
+    // Four times the natural logarithm of (yes + 0.4) / (no + 0.4).
+    const double best = 2.772588722239781 / (1 << log_bits) * double(binary_log(5 * yes + 2) - binary_log(5 * no + 2));
     const int nearest = std::clamp(int(std::floor(best + 0.5)), -odds_limit, odds_limit);
     int choice = predicted;
     double least = data_bits(yes, no, predicted) + side_bits(0);

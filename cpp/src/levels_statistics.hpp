@@ -42,6 +42,9 @@ TreeTables fit_tables(const SymbolCounts &counts, int quantisers);
 void write_tables(BinaryEncoder &coder, const TreeTables &tables, int quantisers);
 TreeTables read_tables(BinaryDecoder &coder, int quantisers);
 
+// What levels cost under such tables, without the contexts of the weights.
+LevelCosts table_costs(const TreeTables &tables, bool trellis);
+
 // starts[0..15] of the symbols in [0, 32768), starts[16] = 32768; every symbol has at least 1.
 void symbol_starts(const std::int8_t *odds, std::int32_t *starts);
 

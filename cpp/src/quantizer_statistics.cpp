@@ -1,7 +1,6 @@
 #include "quantizer_statistics.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
 
 #include "demitasse/trellis.hpp"
@@ -12,15 +11,6 @@ namespace demitasse {
 namespace {
 
 constexpr Combination usual_combination = {{600, 300, 300, 300}, {800, 800, 800}, {0, 0, 0, 0}};
-
-// Bits of a level, its sign folded by the lean: of its symbol, of the low bits split off, and of an escape about what
-// the adaptive code spends.
-float level_cost(const std::int32_t *starts, std::int32_t folded, int low_bits) {
-    const int symbol = split_level(folded, low_bits).symbol;
-    const float bits = float(table_bits) - std::log2(float(starts[symbol + 1] - starts[symbol])) + float(low_bits);
-    if (symbol != escape_symbol) return bits;
-    return bits + 2 + 1.5f * std::log2(float(std::abs(folded) - (table_reach << low_bits) + 1));
-}
 
 }  // namespace
 
@@ -75,28 +65,6 @@ void Statistics::end(BandWalk &walk, std::size_t band, const std::int32_t *level
     walk.end();
 }
 
-LevelCosts Statistics::costs() const {
-    const TreeTables tables = fit_tables(counts_, layout_.trellis ? 2 : 1);
-    LevelCosts out;
-    out.bits.resize(std::size_t(LevelCosts::contexts) * 2 * LevelCosts::symbols);
-    out.slope.resize(LevelCosts::contexts);
-    for (int magnitude_class = 0; magnitude_class < classes; ++magnitude_class) {
-        const int low_bits = split_bits(magnitude_class);
-        // Beyond the tables' reach: a Laplacian of the expected magnitude.
-        const float slope = 1 / (0.69314718f * std::max(std::exp2(float(magnitude_class - 32) / 4), 2.0f));
-        for (int lean = -2; lean <= 2; ++lean) {
-            const std::size_t context = std::size_t(magnitude_class * 5 + lean + 2);
-            out.slope[context] = slope;
-            for (int quantiser = 0; quantiser < 2; ++quantiser) {
-                std::int32_t starts[table_symbols + 1];
-                symbol_starts(tables.row(table_context(layout_.trellis ? quantiser : 0, std::abs(lean), magnitude_class)), starts);
-                float *bits = &out.bits[(context * 2 + std::size_t(quantiser)) * LevelCosts::symbols];
-                for (int level = -LevelCosts::reach; level <= LevelCosts::reach; ++level)
-                    bits[level + LevelCosts::reach] = level_cost(starts, lean < 0 ? -level : level, low_bits);
-            }
-        }
-    }
-    return out;
-}
+LevelCosts Statistics::costs() const { return table_costs(fit_tables(counts_, layout_.trellis ? 2 : 1), layout_.trellis != 0); }
 
 }  // namespace demitasse

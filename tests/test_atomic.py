@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from demitasse.atomic import replacing, replacing_all, temporary
+from demitasse.atomic import new_folder, replacing, replacing_all, temporary
 from demitasse.errors import FileError
 
 
@@ -135,3 +135,23 @@ def test_a_refused_rename_leaves_the_old_pair(tmp_path: Path) -> None:
         write()
     assert (tmp_path / "text").read_bytes() == b"old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["text", "weights"]
+
+
+def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "a" / "b") as folder:
+        (folder / "x").write_bytes(b"new")
+        assert not (tmp_path / "a" / "b").exists()
+    assert contents(tmp_path / "a" / "b") == {"x": b"new"}
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_nothing_is_left_of_an_interrupted_folder(tmp_path: Path, error: type[BaseException]) -> None:
+    def fill() -> None:
+        with new_folder(tmp_path / "a" / "b") as folder:
+            (folder / "x").write_bytes(b"new")
+            raise error
+
+    with pytest.raises(error):
+        fill()
+    assert not list(tmp_path.iterdir())

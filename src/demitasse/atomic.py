@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 import socket
 import zlib
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from typing import BinaryIO
 
 from demitasse.errors import FileError
 
-__all__ = ["rename_together", "replacing", "replacing_all"]
+__all__ = ["new_folder", "rename_together", "replacing", "replacing_all"]
 
 
 @contextmanager
@@ -60,6 +61,32 @@ def replacing_all(*paths: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, ..
         raise
     for folder in {one.target.parent for one in pending}:
         _sync_folder(folder)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """An empty folder to fill that becomes ``path``, which is not there yet, when the block ends without error.
+
+    It leaves with any exception, Ctrl-C included, and so do the folders around it that were made for it.
+    """
+    target = Path(os.path.realpath(path))
+    made = []
+    above = target.parent
+    while not above.exists():
+        made.append(above)
+        above = above.parent
+    waiting = temporary(target)
+    try:
+        waiting.mkdir(parents=True)
+        yield waiting
+        waiting.rename(target)
+    except BaseException:
+        shutil.rmtree(waiting, ignore_errors=True)
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+    _sync_folder(target.parent)
 
 
 class _Pending:

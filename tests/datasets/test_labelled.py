@@ -1,4 +1,5 @@
 import gzip
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -125,3 +126,22 @@ def test_a_database_that_is_there_is_left_alone(collections, capfd):
     assert command(["dataset", str(collections / "list.txt"), "-o", str(collections / "folders")]) == 2
     assert "exists already" in capfd.readouterr().err
     assert (collections / "folders/cat/0.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["empty.txt"], "the list is empty"),
+        (["broken.txt"], "line 2"),
+        (["mnist", "--encoded"], "kept encoded"),
+        (["list.txt", "--mean", "folders"], "folders: cannot be written"),
+    ],
+)
+def test_nothing_is_left_of_a_database_that_fails(collections, monkeypatch, capfd, arguments, said):
+    monkeypatch.chdir(collections)
+    Path("empty.txt").touch()
+    Path("broken.txt").write_text("folders/dog/0.png 1\nno label\n")
+    before = sorted(Path().rglob("*"))
+    assert command(["dataset", *arguments, "-o", "new/db"]) == 2
+    assert said in capfd.readouterr().err
+    assert sorted(Path().rglob("*")) == before

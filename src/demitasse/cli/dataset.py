@@ -65,11 +65,7 @@ def command(
     if shuffle:
         datums = shuffled(datums, seed)
     mean = Mean(mean_file) if mean_file else None
-    count = write_database(output, datums if mean is None else mean.watching(datums))
-    if not count:
-        raise FileError(f"{source}: has no pictures")
-    if mean is not None:
-        mean.write()
+    count = write_database(output, some(datums, source) if mean is None else mean.watching(some(datums, source)))
     with Database(output) as database:
         if len(database) != count:
             raise FileError(f"{output}: {count} records were written, and {len(database)} are there")
@@ -84,6 +80,15 @@ def command(
         | {"classes": classes}
     )
     return 0
+
+
+def some(datums: Iterator[Datum], source: Path) -> Iterator[Datum]:
+    """The same. FileError if there are none."""
+    datum = next(datums, None)
+    if datum is None:
+        raise FileError(f"{source}: has no pictures")
+    yield datum
+    yield from datums
 
 
 def parsed(given: str) -> tuple[int, int]:
@@ -126,7 +131,8 @@ class Mean:
         self.total: Any = None
 
     def watching(self, datums: Iterator[Datum]) -> Iterator[Datum]:
-        """The same pictures. FileError if one is of another size."""
+        """The same pictures; the mean is written behind the last, so that there is no database without it. FileError
+        if one is of another size."""
         for datum in datums:
             picture = datum.picture()
             if self.total is None:
@@ -137,6 +143,7 @@ class Mean:
             self.total += picture
             self.count += 1
             yield datum
+        self.write()
 
     def write(self) -> None:
         """The mean's file."""

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Literal
 from weakref import WeakValueDictionary
 
+from demitasse.atomic import new_folder
 from demitasse.datasets.datum import Datum, parse_datum
 from demitasse.errors import FileError, MissingExtraError, OptionError
 
@@ -177,7 +178,8 @@ def check_folder(path: Path, backend: Backend) -> None:
 def write_database(path: Path, datums: Iterable[Datum], backend: Backend = "LMDB") -> int:
     """A new LMDB of these datums under keys of eight digits, as Caffe's tools number them; how many there are.
 
-    OptionError for another kind: LMDB is what is written. FileError if something is there already."""
+    It appears when it is whole. OptionError for another kind: LMDB is what is written. FileError if something is there
+    already."""
     if backend != "LMDB":
         raise OptionError("only LMDB databases are written")
     if path.exists():
@@ -185,8 +187,10 @@ def write_database(path: Path, datums: Iterable[Datum], backend: Backend = "LMDB
     lmdb = import_lmdb()
     count = 0
     try:
-        path.mkdir(parents=True)
-        with lmdb.open(str(path), map_size=_LARGEST, writemap=False, sync=False) as environment:
+        with (
+            new_folder(path) as folder,
+            lmdb.open(str(folder), map_size=_LARGEST, writemap=False, sync=False) as environment,
+        ):
             walk = iter(datums)
             while chunk := list(islice(walk, 1000)):
                 with environment.begin(write=True) as transaction:
@@ -195,7 +199,7 @@ def write_database(path: Path, datums: Iterable[Datum], backend: Backend = "LMDB
                         count += 1
             environment.sync(True)
     except (lmdb.Error, OSError) as error:
-        raise FileError(f"{path}: cannot be written: {error}") from None
+        raise FileError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}") from None
     return count
 
 

@@ -156,6 +156,12 @@ def test_the_estimate_does_not_depend_on_the_order_of_sums() -> None:
     assert np.array_equal(straight, a[:, order].astype(np.float64) @ b[order].astype(np.float64))
 
 
+def test_small_weights_of_float16_stay_what_they_are() -> None:
+    values = np.array([1e-3, -2e-4, 6e-8], np.float16)
+    np.testing.assert_array_equal(snapped(values), snapped(values.astype(np.float32)))
+    assert np.all(np.isfinite(snapped(values)))
+
+
 def test_an_unknown_layer_ends_the_estimate_and_is_named() -> None:
     after = Layer("after", "InnerProduct", ("odd",), ("after",), parse(""), (Dense(normal(3, 4)),))
     net = small_net(Layer("odd", "NobodyKnows", ("fc",), ("odd",)), after)

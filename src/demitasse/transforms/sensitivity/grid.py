@@ -27,6 +27,8 @@ WEIGHT_BITS = 16
 
 def snapped(values: npt.NDArray[Any], bits: int = ACTIVATION_BITS) -> Array:
     """Rounded to multiples of a power of two, at most ``2**bits`` of them: float32. What is not finite becomes 0."""
+    if values.dtype == np.float16:
+        values = values.astype(np.float32)  # its range has no room for the scaling below
     largest = float(np.max(np.abs(values), initial=0.0))
     if not np.isfinite(largest):
         values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)

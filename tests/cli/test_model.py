@@ -61,9 +61,9 @@ def test_a_folder_that_is_there_is_a_folder(tmp_path):
     assert form(str(folder)) == "folder"
 
 
-@pytest.mark.parametrize("name", ["x.onnx", "x.tflite", "x.prototxt", "x.caffemodel", "x.zip"])
+@pytest.mark.parametrize("name", ["x.onnx", "x.tflite", "x.prototxt", "x.caffemodel", "x.zip", ""])
 def test_other_forms_are_refused_by_name(name):
-    with pytest.raises(OptionError, match=name):
+    with pytest.raises(OptionError, match=name or "is empty"):
         form(name)
 
 

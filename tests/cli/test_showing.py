@@ -51,7 +51,17 @@ def test_options_win_over_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--mean", "a"], ["--resize", "crop:0"], ["--resize", "crop:1x2x3"], ["--order", "x"]]
+    "arguments",
+    [
+        ["--mean", "a"],
+        ["--mean", ""],
+        ["--mean", "1,nan,2"],
+        ["--scale", "nan"],
+        ["--scale", "inf"],
+        ["--resize", "crop:0"],
+        ["--resize", "crop:1x2x3"],
+        ["--order", "x"],
+    ],
 )
 def test_what_options_cannot_say(arguments):
     with pytest.raises(click.UsageError):

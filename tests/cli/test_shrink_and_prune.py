@@ -101,6 +101,8 @@ def test_pruning_on_photographs(here, capsys):
         (["--keep", "fc=0.5"], "fc (InnerProduct) is an output of the network: name it with --allow-outputs"),
         (["--keep", "0.5", "--macs", "0.5"], "give one of"),
         (["--keep", "half"], "no share"),
+        (["--macs", "nan"], "not a finite number"),
+        ([], "give one of --keep, --macs and --params"),
         (["--keep", "0.5", "--keep", "conv1=0.5"], "needs the names of layers"),
         (["--keep", "0.5", "--criterion", "taylor"], "give --images"),
     ],

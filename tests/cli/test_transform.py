@@ -167,7 +167,7 @@ def test_a_lost_output_is_no_success(here, capsys, monkeypatch):
         (["strip", *BN, "-o", "out/", "--input", "data"], "no name and shape"),
         (["strip", *BN, "-o", "out/", "--input", "data=0x3"], "no name and shape"),
         (["strip", *BN, "-o", "out/", "--until", "nothing"], 'no layer gives "nothing"'),
-        (["factorize", *BN, "-o", "out/"], "give one of rank"),
+        (["factorize", *BN, "-o", "out/"], "give one of --rank"),
         (["factorize", *BN, "-o", "out/", "--rank", "0"], "no rank"),
         (["factorize", *BN, "-o", "out/", "--rank", "3", "--rank", "fc=2"], "names of layers"),
         (["factorize", *BN, "-o", "out/", "--rank", "fc=2", "--rank", "fc=3"], "named twice"),

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from demitasse.cli.given import executing, two
-from demitasse.cli.options import debugging, device, json_output, plugins, quiet, seed, threads
+from demitasse.cli.options import Real, debugging, device, json_output, plugins, quiet, seed, threads
 from demitasse.cli.showing import other_inputs, showing
 from demitasse.cli.terminal import Terminal
 from demitasse.cli.verdict import said
@@ -49,7 +49,7 @@ NAMED = 4
 @click.option("--random", type=click.IntRange(1), metavar="N", help="N sets of normal noise for the inputs.")
 @click.option(
     "--tolerance",
-    type=click.FloatRange(0),
+    type=Real(0),
     default=TOLERANCE,
     show_default=True,
     metavar="E",

@@ -12,7 +12,7 @@ import click
 
 from demitasse import files, originals, plan
 from demitasse.cli.model import Source, check_output, form, mention_slips, source
-from demitasse.cli.options import model_argument, output, verified_writing, worker_threads
+from demitasse.cli.options import Real, model_argument, output, verified_writing, worker_threads
 from demitasse.cli.showing import showing
 from demitasse.cli.staging import scratch, staged
 from demitasse.cli.terminal import Terminal
@@ -34,7 +34,7 @@ __all__ = ["command"]
 @output("Name of the .demi to write.")
 @click.option(
     "--quality",
-    type=click.FloatRange(0, 120),
+    type=Real(0, 120),
     metavar="DB",
     help=f"Signal to noise at the outputs in dB: higher is larger, and closer (default {plan.QUALITY:g}).",
 )

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from demitasse.cli.given import Given, executing, one
-from demitasse.cli.options import debugging, device, json_output, model_argument, plugins, quiet, seed, threads
+from demitasse.cli.options import Real, debugging, device, json_output, model_argument, plugins, quiet, seed, threads
 from demitasse.cli.showing import preparing
 from demitasse.cli.terminal import Progress, Terminal
 from demitasse.datasets.annotations import Annotations, read_annotations
@@ -54,12 +54,8 @@ OVERLAP, SCORE, BATCH = 0.5, 0.5, 32
     "--classes", type=click.Path(path_type=Path), metavar="FILE", help="A detector's labels from 1 on, a line each."
 )
 @click.option("--metric", type=click.Choice(METRICS), help="Average precision (coco for COCO's .json, else voc).")
-@click.option(
-    "--iou", type=click.FloatRange(0, 1, min_open=True), metavar="IOU", help="Overlap that counts as found (0.5)."
-)
-@click.option(
-    "--score", type=click.FloatRange(0, 1), metavar="S", help="Score from which precision and recall count (0.5)."
-)
+@click.option("--iou", type=Real(0, 1, min_open=True), metavar="IOU", help="Overlap that counts as found (0.5).")
+@click.option("--score", type=Real(0, 1), metavar="S", help="Score from which precision and recall count (0.5).")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N pictures.")
 @click.option("--batch", type=click.IntRange(1), metavar="N", help=f"Pictures at a time, of classifiers ({BATCH}).")
 @click.option("--bootstrap", type=click.IntRange(1), default=1000, show_default=True, metavar="N", help="Draws.")

@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
+from demitasse.cli.options import Real
 from demitasse.cli.transform import Request, transform_options
 from demitasse.transforms.factorize import Factorize
 
 __all__ = ["command"]
 
-SHARE = click.FloatRange(0, 1, min_open=True)
+SHARE = Real(0, 1, min_open=True)
 
 
 class Rank(click.ParamType[Any]):
@@ -60,6 +61,8 @@ def command(layers: tuple[str, ...], ranks: tuple[tuple[str, int | str], ...], *
     layers give on these photographs is kept as well as possible, instead of their weights: better at the same rank.
     """
     own = {name: options.pop(name) for name in ("energy", "macs", "params", "method")}
+    if not (ranks or own["energy"] or own["macs"] or own["params"]):
+        raise click.UsageError("give one of --rank, --energy, --macs and --params")
     return Request("factorize", (Factorize(layers, rank_of(ranks), **own),), **options)()
 
 

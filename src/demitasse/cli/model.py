@@ -82,6 +82,8 @@ def source(paths: Sequence[Path], *, weights: bool = True) -> Source:
 
 def form(output: str) -> Form:
     """What the output's name asks for. OptionError names what there is, for a name that asks for something else."""
+    if not output:
+        raise OptionError("-o is empty: it takes NAME.demi, or a folder for plain Caffe files (. for this one)")
     suffix = Path(output).suffix.lower()
     if output.endswith(("/", os.sep)) or Path(output).is_dir():
         return "folder"

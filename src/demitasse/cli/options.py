@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 __all__ = [
+    "Real",
     "debugging",
     "device",
     "dry_run",
@@ -26,6 +28,17 @@ __all__ = [
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Real(click.FloatRange):
+    """A number within bounds. Neither infinite nor "not a number", which click lets through."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """The number. Refuses what is none."""
+        found = super().convert(value, parameter, context)
+        if not math.isfinite(found):
+            self.fail(f"{value} is not a finite number", parameter, context)
+        return found
 
 
 def model_argument(metavar: str) -> Callable[[F], F]:

@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
+from demitasse.cli.options import Real
 from demitasse.cli.transform import Request, transform_options
 from demitasse.transforms.prune import Prune
 from demitasse.transforms.prune.criteria import CRITERIA
 
 __all__ = ["command"]
 
-SHARE = click.FloatRange(0, 1, min_open=True)
+SHARE = Real(0, 1, min_open=True)
 
 
 class Keep(click.ParamType[Any]):
@@ -78,6 +79,8 @@ def command(keeps: tuple[tuple[str, float], ...], layers: tuple[str, ...], **opt
     """
     names = ("macs", "params", "criterion", "ranking", "round_to", "repair", "allow_outputs")
     own = {name: options.pop(name) for name in names}
+    if not (keeps or own["macs"] or own["params"]):
+        raise click.UsageError("give one of --keep, --macs and --params")
     return Request("prune", (Prune(**shares(keeps), layer=layers, **own),), **options)()
 
 

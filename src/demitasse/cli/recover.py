@@ -12,7 +12,18 @@ import click
 from demitasse import files
 from demitasse.cli.given import Given, two
 from demitasse.cli.model import Source, check_output, form
-from demitasse.cli.options import debugging, device, dry_run, json_output, output, quiet, seed, threads, worker_threads
+from demitasse.cli.options import (
+    Real,
+    debugging,
+    device,
+    dry_run,
+    json_output,
+    output,
+    quiet,
+    seed,
+    threads,
+    worker_threads,
+)
 from demitasse.cli.showing import showing
 from demitasse.cli.staging import scratch, staged
 from demitasse.cli.terminal import Terminal
@@ -34,7 +45,7 @@ __all__ = ["command"]
 @output("Folder for plain Caffe files, or NAME.demi.")
 @showing
 @click.option("--steps", type=click.IntRange(1), default=500, show_default=True, metavar="N", help="Batches to learn.")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), default=2e-3, show_default=True, help="Of learning.")
+@click.option("--rate", type=Real(0, min_open=True), default=2e-3, show_default=True, metavar="R", help="Of learning.")
 @click.option("--batch", type=click.IntRange(1), default=8, show_default=True, metavar="N", help="Pictures at a time.")
 @click.option("--blob", "blobs", multiple=True, metavar="NAME", help="Compare at this blob. May be repeated.")
 @dry_run

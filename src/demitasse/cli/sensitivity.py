@@ -11,7 +11,7 @@ import click
 
 from demitasse import files
 from demitasse.cli.model import source
-from demitasse.cli.options import debugging, json_output, model_argument, quiet, threads
+from demitasse.cli.options import Real, debugging, json_output, model_argument, quiet, threads
 from demitasse.cli.showing import showing
 from demitasse.cli.terminal import Terminal, say
 from demitasse.evaluate.pruning import SHARES, Sensitivity, sensitivities
@@ -31,7 +31,7 @@ CELLS = ("layers", "channels", "keep", "left", "error", "macs", "params")
 @click.option(
     "--keep",
     "shares",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Real(0, 1, min_open=True),
     multiple=True,
     default=SHARES,
     show_default=True,

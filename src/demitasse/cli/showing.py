@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from demitasse.cli.options import Real
 from demitasse.errors import OptionError
 from demitasse.evaluate.fit import RESIZES
 from demitasse.evaluate.preprocessing import ORDERS, Stated
@@ -38,11 +40,14 @@ class Mean(click.ParamType[Any]):
 
             return Stated(mean_picture=read_mean(Path(value)))
         try:
-            return Stated(mean=tuple(float(part) for part in str(value).split(",")))
+            mean = tuple(float(part) for part in str(value).split(","))
         except ValueError:
+            mean = ()
+        if not mean or not all(math.isfinite(each) for each in mean):
             self.fail(
                 f"{value!r} is neither numbers such as 104,117,123 nor a .binaryproto or .npy", parameter, context
             )
+        return Stated(mean=mean)
 
 
 class Resize(click.ParamType[Any]):
@@ -71,7 +76,7 @@ PREPARING = (
     ),
     click.option("--resize", type=Resize(), metavar="MODE[:SIZE]", help="stretch (default), crop or pad; crop:256."),
     click.option("--order", type=click.Choice(ORDERS), help="Order of the channels that the network reads (bgr)."),
-    click.option("--scale", type=float, metavar="S", help="What pixels are multiplied by, after the mean."),
+    click.option("--scale", type=Real(), metavar="S", help="What pixels are multiplied by, after the mean."),
     click.option("--mean", type=Mean(), metavar="B,G,R", help="What is subtracted from pixels of 0 to 255; or a file."),
 )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from demitasse import files
-from demitasse.cli.options import debugging, device, json_output, quiet, seed, threads, worker_threads
+from demitasse.cli.options import Real, debugging, device, json_output, quiet, seed, threads, worker_threads
 from demitasse.cli.terminal import Progress, Terminal, json_ready
 from demitasse.errors import FileError, OptionError, VerificationError
 from demitasse.evaluate.weights import identical
@@ -95,7 +95,7 @@ class Size(click.ParamType[Any]):
 )
 @click.option(
     "--ratio",
-    type=click.FloatRange(1, min_open=True),
+    type=Real(1, min_open=True),
     metavar="R",
     help="The same, as the size of the plain weights over R.",
 )

@@ -10,6 +10,7 @@ size: 256                # before the middle is taken; or [height, width]
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def numbers(path: Path, name: str, value: Any, most: int | None) -> tuple[float,
     if value is None:
         return None
     values = value if isinstance(value, list) else [value]
-    good = all(isinstance(item, int | float) and not isinstance(item, bool) for item in values)
+    good = all(isinstance(item, int | float) and not isinstance(item, bool) and isfinite(item) for item in values)
     if not values or not good or (most is not None and len(values) > most):
         raise OptionError(f"{path}: {name} is {value!r}; it should be {'a number' if most == 1 else 'numbers'}")
     return tuple(float(item) for item in values)

@@ -26,7 +26,7 @@ def python_layer(call: Call) -> Result:
     """A layer of type Python, by its class. NetError for one that is not known or not computed."""
     module, name = call.of(Python).kind
     if name not in PYTHON:
-        why = REFUSED.get(name, "its class is not known; a file named with --plugin can supply it")
+        why = REFUSED.get(name, "its class is not known; compare and evaluate take it with --plugin FILE.py")
         call.placed.refuse(f"Python layer {module}.{name} cannot be run: {why}")
     return PYTHON[name](call)
 

@@ -156,6 +156,9 @@ OPERATIONS: dict[str, Operation] = {
     "Unsqueeze": rearrange.reshape,
 }
 
+PLUGINS = "compare and evaluate can be told how, with --plugin FILE.py"
+"""Who else may know."""
+
 REFUSED: dict[str, str] = {
     "DetectNetTransformation": "it distorts training pictures at random; deploy networks of DetectNet do without it",
     "LRNRistretto": "it rounds every step inside the normalisation, in an order that only Ristretto's GPU code tells",
@@ -177,7 +180,7 @@ def operation(placed: LayerType, plugins: Mapping[str, Operation]) -> Operation:
         if name in plugins:
             return plugins[name]
     if layer.type in REFUSED:
-        refuse(layer, f"cannot be run: {REFUSED[layer.type]}; a file named with --plugin can supply it")
+        refuse(layer, f"cannot be run: {REFUSED[layer.type]}; {PLUGINS}")
     if layer.type not in OPERATIONS:
-        refuse(layer, f'type "{layer.type}" is not known and cannot be run; a file named with --plugin can supply it')
+        refuse(layer, f'type "{layer.type}" is not known and cannot be run; {PLUGINS}')
     return OPERATIONS[layer.type]

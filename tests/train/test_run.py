@@ -173,6 +173,9 @@ def test_two_processes_lose_what_one_does(folder):
         (["--target-size", "much"], "", "no size"),
         (["--target-size", "9KB", "--ratio", "3"], "", "give one"),
         (["--lasso", "rows=1"], "", "KIND=PRICE"),
+        (["--lasso", "filters=nan"], "", "KIND=PRICE"),
+        (["--lasso", "filters=-1"], "", "KIND=PRICE"),
+        (["--resume", "-o", "new"], "", "no snapshot to continue from"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(folder, capfd, arguments, change, said):
@@ -184,6 +187,7 @@ def test_what_cannot_be_done_is_said_in_a_line(folder, capfd, arguments, change,
     error = capfd.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+    assert not (folder / "new").exists()
 
 
 def test_a_size_that_is_asked_for_is_what_lies_on_the_disk(folder, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -158,13 +159,14 @@ class Request:
 
         terminal = Terminal(self.quiet or world.rank > 0, self.as_json and not world.rank)
         prefix = self.prefix(settings)
+        state = self.state(prefix) if self.resume else None  # before a folder is made for snapshots
         started = self.started()
         shapings: list[Shaping] = [*(lasso_of(text) for text in self.lasso), *self.rates(settings)]
         run = Run.of(
             settings, prefix, weights=started, device=self.device, seed=self.seed, world=world, shapings=shapings
         )
-        if self.resume:
-            run.resume(self.state(prefix))
+        if state is not None:
+            run.resume(state)
             terminal.step("resumed", f"at iteration {run.solver.iteration}")
         parameters = sum(parameter.values.numel() for parameter in run.solver.learned)
         terminal.step("read", f"{settings.net.name or self.solver} · {count(parameters)} parameters · {settings.type}")
@@ -324,7 +326,7 @@ def lasso_of(text: str) -> Lasso:
         weight = float(price)
     except ValueError:
         kind = None
-    if kind is None:
+    if kind is None or not 0 <= weight < math.inf:
         kinds = ", ".join(one for one in KINDS if one != "blocks")
         raise OptionError(f"--lasso {text}: should be KIND=PRICE, such as filters=0.001; kinds are {kinds}")
     return Lasso(weight, kind, tuple(layers.split(",")) if layers else ())

@@ -47,6 +47,11 @@ def test_a_network_leaves_as_one_verified_file(model, tmp_path, capsys) -> None:
     assert signature(target).inputs == {"data": (None, 3, 24, 24)}
 
 
+def test_weights_that_are_not_quantised_have_no_grid(model, tmp_path, capfd) -> None:
+    assert run(["export", *model, "-o", str(tmp_path / "x.onnx"), "--uniform"]) == 2
+    assert "quantised weights" in capfd.readouterr().err
+
+
 def test_the_format_may_be_named(model, tmp_path, capsys) -> None:
     assert run(["export", "onnx", *model, "-o", str(tmp_path / "a.onnx"), "--json"]) == 0
     found = told(capsys)

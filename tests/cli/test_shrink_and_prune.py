@@ -8,6 +8,7 @@ import pytest
 
 import demitasse as dm
 from demitasse.cli import main
+from demitasse.net import Dense
 from networks import small_classifier
 
 DEPLOY, MODEL = "deploy.prototxt", "face.caffemodel"
@@ -128,3 +129,11 @@ def test_sensitivity_as_a_table_csv_and_json(here, capsys):
     assert layer["layers"] == ["conv1"]
     assert [point["keep"] for point in layer["points"]] == [0.75, 0.5, 0.25]
     assert main(["sensitivity", DEPLOY, MODEL, "--json", "--csv"]) == 2
+
+
+def test_weights_that_are_not_numbers_have_no_sensitivity(here, capsys):
+    net = dm.load(DEPLOY, MODEL)
+    broken = [layer.with_tensors(Dense(t.array() * np.float32("nan")) for t in layer.tensors) for layer in net.layers]
+    dm.save(net.with_layers(broken), "nan.prototxt", "nan.caffemodel")
+    assert main(["sensitivity", "nan.prototxt", "nan.caffemodel"]) == 2
+    assert "not finite numbers" in capsys.readouterr().err

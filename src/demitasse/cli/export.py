@@ -22,7 +22,7 @@ from demitasse.evaluate.exported import compared, under_its_names
 from demitasse.evaluate.models import Subject
 from demitasse.evaluate.shown import Shown
 from demitasse.evaluate.weights import check_finite
-from demitasse.net import Net
+from demitasse.net import Dense, Net
 from demitasse.onnx import Exported, is_large, selected, to_onnx
 from demitasse.report.quantities import count, size
 from demitasse.runtime.onnxruntime import import_onnxruntime
@@ -120,6 +120,8 @@ class Request:
         terminal = Terminal(self.quiet, self.as_json)
         net = files.load(*given.files)
         check_finite(net, given)
+        if self.uniform and all(isinstance(tensor, Dense) for layer in net.layers for tensor in layer.tensors):
+            raise OptionError(f"--uniform is about quantised weights, and {given} has none: compress it first")
         terminal.step("read", f"{net.name or given} · {count(net.parameters)} parameters · {size(given.bytes)}")
         mention_slips(net, terminal)
         targets = [target, data] if is_large(selected(net, self.until).net, self.half) else [target]

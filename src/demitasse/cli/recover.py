@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ __all__ = ["command"]
 @click.command("recover")
 @click.argument("paths", nargs=-1, required=True, metavar="SMALL ORIGINAL", type=click.Path(path_type=Path))
 @output("Folder for plain Caffe files, or NAME.demi.")
-@showing
+@partial(showing, images="Photographs to learn from and to be judged by, unlabelled: dozens, or more. Needed.")
 @click.option("--steps", type=click.IntRange(1), default=500, show_default=True, metavar="N", help="Batches to learn.")
 @click.option("--rate", type=Real(0, min_open=True), default=2e-3, show_default=True, metavar="R", help="Of learning.")
 @click.option("--batch", type=click.IntRange(1), default=8, show_default=True, metavar="N", help="Pictures at a time.")

@@ -16,6 +16,7 @@ from demitasse.cli.showing import showing
 from demitasse.cli.terminal import Terminal, say
 from demitasse.evaluate.pruning import SHARES, Sensitivity, sensitivities
 from demitasse.evaluate.shown import Shown
+from demitasse.evaluate.weights import check_finite
 from demitasse.report.table import Column
 from demitasse.transforms.prune.criteria import CRITERIA, Criterion
 
@@ -63,6 +64,7 @@ def command(
     terminal = Terminal(quiet or as_csv, as_json)
     given = source(model)
     net = files.load(*given.files)
+    check_finite(net, given)
     with terminal.progress("prune") as progress:
         found = sensitivities(net, shown, criterion=criterion, shares=shares, threads=threads or 0, progress=progress)
     if as_csv:

@@ -101,21 +101,19 @@ def preparing(command: F) -> F:
     return with_options(combined, PREPARING)  # type: ignore[return-value]
 
 
-def showing(command: F) -> F:
-    """``--images`` and how to prepare them, as one ``shown``."""
+GENERATED = "Photographs to compare outputs on, unlabelled (default: generated pictures)."
+
+
+def showing(command: F, images: str = GENERATED) -> F:
+    """``--images``, with that help, and how to prepare them, as one ``shown``."""
 
     @wraps(command)
     def combined(**options: Any) -> Any:
         folder = options.pop("images")
         return command(shown=Shown(folder, stated=stated(options)), **options)
 
-    images = click.option(
-        "--images",
-        type=click.Path(path_type=Path),
-        metavar="DIR",
-        help="Photographs to compare outputs on, unlabelled (default: generated pictures).",
-    )
-    return with_options(combined, (*PREPARING, images))  # type: ignore[return-value]
+    option = click.option("--images", type=click.Path(path_type=Path), metavar="DIR", help=images)
+    return with_options(combined, (*PREPARING, option))  # type: ignore[return-value]
 
 
 def with_options(command: Callable[..., Any], options: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:

@@ -3,9 +3,9 @@
     python benchmarks/executor.py [--threads 1] [--rounds 15] [MODEL ...]
 
 Plain PyTorch is the same network written with ``torch.nn`` (plain_modules.py), OpenCV its dnn module on the same
-weights. Everybody runs once in every round, in turn, and computes the same numbers, which is checked; what is shown is
-the least time on the processor (with several threads: of the clock). nsfw is Yahoo's model, weights of the others are
-random.
+weights, ONNX Runtime what `demitasse.to_onnx` writes. Everybody runs once in every round, in turn, and computes the
+same numbers, which is checked; what is shown is the least time on the processor (with several threads: of the clock).
+nsfw is Yahoo's model, weights of the others are random.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
 import numpy as np
+import onnxruntime
 import torch
 
 import demitasse as dm
@@ -31,6 +34,8 @@ from table import geometric_mean, publish
 PROTOTXTS = ZOO / "prototxt"
 
 Step = Callable[[], np.ndarray]
+
+PEERS = ("demitasse", "PyTorch", "OpenCV", "ONNX Runtime")
 
 
 def main() -> None:
@@ -55,12 +60,12 @@ def main() -> None:
         steps = contests[name]()
         times = timed(steps, options.rounds, clock)
         row: dict[str, Any] = {"network": name if name != "lenet" else "lenet, training step at batch 64"}
-        row |= {f"{who}, ms": 1000 * times[who] if who in times else "-" for who in ("demitasse", "PyTorch", "OpenCV")}
+        row |= {f"{who}, ms": 1000 * times[who] if who in times else "-" for who in PEERS}
         rows.append(row | {"of PyTorch's": times["demitasse"] / times["PyTorch"]})
     summary = {
         "of plain PyTorch's time, geometric mean": geometric_mean(row["of PyTorch's"] for row in rows),
         "threads": options.threads,
-        "versions": f"torch {torch.__version__}, OpenCV {cv2.__version__}",
+        "versions": f"torch {torch.__version__}, OpenCV {cv2.__version__}, ONNX Runtime {onnxruntime.__version__}",
     }
     publish("executor", "one pass, milliseconds", rows, summary)
 
@@ -88,6 +93,7 @@ def forward(net: Net, shape: tuple[int, ...], plain: Callable[[Net], torch.nn.Mo
     x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     ours, module, other = Network(graph), plain(net), to_opencv(net)
     other.setInput(x, source)
+    session = onnx_session(net)
 
     @torch.inference_mode()
     def demitasse_step() -> np.ndarray:
@@ -101,7 +107,21 @@ def forward(net: Net, shape: tuple[int, ...], plain: Callable[[Net], torch.nn.Mo
         other.setInput(x, source)
         return other.forward()
 
-    return {"demitasse": demitasse_step, "PyTorch": plain_step, "OpenCV": opencv_step}
+    def onnx_step() -> np.ndarray:
+        return session.run(None, {session.get_inputs()[0].name: x})[0]
+
+    return dict(zip(PEERS, (demitasse_step, plain_step, opencv_step, onnx_step), strict=True))
+
+
+def onnx_session(net: Net) -> onnxruntime.InferenceSession:
+    """The exported network, on as many threads as torch has."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "net.onnx"
+        dm.to_onnx(net, path)
+        return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
 
 
 def lenet_training() -> dict[str, Step]:

@@ -114,7 +114,7 @@ def layer_rows(found: Sequence[Change]) -> list[list[str]]:
             one.type,
             shapes(one.before),
             shapes(one.after),
-            size(nbytes(one.before)) if one.before else "",
+            size(nbytes(one.before)) if one.before else "–",
             left(one),
         ]
         for one in found

@@ -108,7 +108,7 @@ class Request:
                 "input": {"files": given.files, **before.as_dict()},
                 "output": {"files": targets, **after.as_dict()},
                 "written": not self.dry,
-                "verified": True,
+                "verified": not found.skipped,
                 "tolerance": self.tolerance,
                 "comparison": found.as_dict(),
                 "layers": [change.as_dict() for change in changed],

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from demitasse.errors import NetError
-from demitasse.net import Layer, Net
+from demitasse.net import Dense, Layer, Net
 from demitasse.report.graph import Facts, facts
 from demitasse.report.inspection import Inspection, LayerRow
 from demitasse.report.sparsity import duplicate_rows, entropy, sparsity
@@ -39,6 +39,7 @@ def inspect_net(
 
     ``stored``: bytes of each tensor in a .demi, by layer and number of the tensor.
     """
+    net = decoded(net)
     known = facts(net)
     seen: Seen = {}
     rows: list[LayerRow] = []
@@ -61,6 +62,16 @@ def inspect_net(
         macs=known.total_macs,
         peak_activations=known.peak_activations,
         notes=known.notes,
+    )
+
+
+def decoded(net: Net) -> Net:
+    """With plain arrays in place of coded weights: they are looked at more often than they should be decoded."""
+    return net.with_layers(
+        layer.with_tensors(one if isinstance(one, Dense) else Dense(one.array()) for one in layer.tensors)
+        if any(not isinstance(one, Dense) for one in layer.tensors)
+        else layer
+        for layer in net.layers
     )
 
 

@@ -204,6 +204,17 @@ def test_a_size_that_is_asked_for_is_what_lies_on_the_disk(folder, capsys):
     assert nbytes < 750, "the plain weights are 3.2 KB"
 
 
+def test_debug_info_tells_the_size_of_weights_and_gradients(folder, capsys):
+    (folder / "solver.prototxt").write_text(SOLVER.replace("max_iter: 40", "max_iter: 2") + "debug_info: true")
+    assert train("-o", "out") == 0
+    assert "conv/0" in capsys.readouterr().out
+    events = [json.loads(line) for line in (folder / "out/tiny_log.jsonl").read_text().splitlines()]
+    told = [event["magnitudes"] for event in events if event["event"] == "debug"]
+    assert len(told) == 2
+    assert all(weight > 0 and gradient > 0 for weight, gradient in (each["ip/0"] for each in told))
+    assert told[0]["ip/0"] != told[1]["ip/0"]
+
+
 def test_a_diverging_run_ends(folder, capfd):
     (folder / "solver.prototxt").write_text(SOLVER.replace("base_lr: 0.05", "base_lr: 1e30"))
     assert train("-q") == 2

@@ -292,6 +292,9 @@ class Watch:
         elif kind == "test":
             said = ", ".join(f"{name} {worded(values)}" for name, values in event["outputs"].items())
             self.terminal.line(f"  test {iteration:<13} {said}")
+        elif kind == "debug":
+            for name, (weight, gradient) in event["magnitudes"].items():
+                self.terminal.line(f"    {name:<24} weight {weight:<12.5g} gradient {gradient:.5g}")
         elif kind == "snapshot":
             self.terminal.step("saved", event["files"][0])
         self.events.append(event)

@@ -1,7 +1,8 @@
 """A whole run of a solver, in Caffe's order of events: test, train, display, save; interrupted and continued anywhere.
 
 What happens is told as events, plain dicts with an ``event`` and an ``iteration``: "train" (loss, lr), "test" (which,
-outputs by name), "snapshot" (files) and "done".
+outputs by name), "snapshot" (files), with ``debug_info`` "debug" (mean magnitude of each blob of weights before the
+update, and of its gradient), and "done".
 """
 
 from __future__ import annotations
@@ -128,6 +129,8 @@ class Run:
             )
         rate = self.solver.last_rate
         self.report({"event": "train", "iteration": iteration, "loss": loss, "smoothed": smoothed, "lr": rate})
+        if self.solver.settings.debug_info:
+            self.report({"event": "debug", "iteration": iteration, "magnitudes": self.solver.magnitudes})
 
     def test_is_due(self, iteration: int) -> bool:
         """Whether Caffe tests before this iteration."""

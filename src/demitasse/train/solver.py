@@ -76,6 +76,7 @@ class Solver:
         self.rate = LearningRate(settings)
         self.iteration = 0
         self.last_rate = 0.0
+        self.magnitudes: dict[str, tuple[float, float]] = {}
         self._tests: dict[int, Network] = {}
 
     def step(self, batches: Batches) -> list[float]:
@@ -98,6 +99,8 @@ class Solver:
         self.last_rate = self.rate(self.iteration)
         for shaping in self.shapings:
             shaping.before_update()
+        if self.settings.debug_info:
+            self.magnitudes = {p.name: (mean_size(p.values), mean_size(p.values.grad)) for p in self.learned}
         self.updater([value.grad for value in values], self.last_rate, self.iteration)
         for shaping in self.shapings:
             shaping.after_update(self.last_rate)
@@ -224,3 +227,8 @@ def learned(network: Network) -> tuple[Parameter, ...]:
         Parameter(name, values, specs[key].number("lr_mult", 1.0), specs[key].number("decay_mult", 1.0), specs[key])
         for key, (name, values) in places.items()
     )
+
+
+def mean_size(values: torch.Tensor | None) -> float:
+    """The mean magnitude; 0 where there is nothing."""
+    return 0.0 if values is None else float(values.detach().abs().mean())

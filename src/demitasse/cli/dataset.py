@@ -14,6 +14,7 @@ from demitasse.cli.terminal import Terminal
 from demitasse.datasets.database import Database, write_database
 from demitasse.datasets.datum import Datum
 from demitasse.datasets.labelled import classes_of, form_of, labelled
+from demitasse.datasets.pictures import import_cv2
 from demitasse.errors import FileError, OptionError
 from demitasse.report.quantities import size
 
@@ -101,7 +102,7 @@ def parsed(given: str) -> tuple[int, int]:
 
 def resized(datums: Iterator[Datum], wanted: tuple[int, int]) -> Iterator[Datum]:
     """Every picture in that size."""
-    import cv2
+    cv2 = import_cv2()
 
     for datum in datums:
         picture = np.ascontiguousarray(np.moveaxis(datum.picture(), 0, 2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import Any
 
 import click
 
-from demitasse import files
 from demitasse.cli.given import Given, two
-from demitasse.cli.model import Source, check_output, form
+from demitasse.cli.model import Source, check_output
 from demitasse.cli.options import (
     Real,
     debugging,
@@ -25,16 +23,15 @@ from demitasse.cli.options import (
     threads,
     worker_threads,
 )
+from demitasse.cli.result import result_files, write_and_read
 from demitasse.cli.showing import showing
 from demitasse.cli.staging import scratch, staged
 from demitasse.cli.terminal import Terminal
 from demitasse.cli.verdict import OUTPUTS, output_rows, outputs_in_words
-from demitasse.errors import OptionError, VerificationError
+from demitasse.errors import OptionError
 from demitasse.evaluate.compare import compare
 from demitasse.evaluate.models import Subject
 from demitasse.evaluate.shown import Shown, fed
-from demitasse.evaluate.weights import identical
-from demitasse.net import Net
 from demitasse.report.footprint import BEFORE_AND_AFTER, before_and_after, footprint
 from demitasse.runtime import require_torch
 
@@ -94,7 +91,7 @@ class Request:
             raise OptionError("recover learns from photographs: give --images DIR, some dozens of them or more")
         small, original = two(self.paths)
         given = caffe(small)
-        targets = self.targets(given)
+        targets = result_files(self.output, given)
         for each in (given, caffe(original)):
             check_output(targets, each)
         terminal = Terminal(self.quiet, self.as_json)
@@ -117,7 +114,7 @@ class Request:
         held = f"relative error {found.before:.2e} before, {found.after:.2e} after, on photographs held out"
         terminal.step("learned", held if found.steps else "nothing that does better on photographs held out")
         with (scratch if self.dry else staged)(targets) as paths:
-            written = self.written(found.net, paths)
+            written = write_and_read(found.net, paths, self.output)
             nbytes = paths[-1].stat().st_size
             compared = compare(teacher, written, images=self.shown, threads=self.threads or 0)
         terminal.step("compared", outputs_in_words(compared), good=not compared.skipped)
@@ -141,25 +138,6 @@ class Request:
             }
         )
         return 0
-
-    def targets(self, given: Source) -> list[Path]:
-        """The files to write."""
-        if form(self.output) == "demi":
-            return [Path(self.output)]
-        stem = given.files[-1].stem
-        return [Path(self.output) / f"{stem}.prototxt", Path(self.output) / f"{stem}.caffemodel"]
-
-    def written(self, net: Net, paths: Sequence[Path]) -> Subject:
-        """What was written, read again. VerificationError if other weights come back."""
-        if len(paths) == 1:
-            files.save_container(net, paths[0])
-            written = Subject(files.load(paths[0], missing="keep"))
-        else:
-            files.save_pair(net, *paths)
-            written = Subject(files.load(*paths, missing="keep"), *paths)
-        if not identical(net, written.net):
-            raise VerificationError(f"{self.output}: other weights were read than were written")
-        return written
 
 
 def caffe(given: Given) -> Source:

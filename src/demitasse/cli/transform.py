@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from demitasse import files
-from demitasse.cli.model import Source, check_output, form, mention_slips, source
+from demitasse.cli.model import Source, check_output, mention_slips, source
 from demitasse.cli.options import (
     debugging,
     dry_run,
@@ -25,6 +25,7 @@ from demitasse.cli.options import (
     threads,
     worker_threads,
 )
+from demitasse.cli.result import result_files, write_and_read
 from demitasse.cli.showing import showing
 from demitasse.cli.staging import scratch, staged
 from demitasse.cli.terminal import Terminal
@@ -33,7 +34,7 @@ from demitasse.errors import VerificationError
 from demitasse.evaluate.compare import Shown, Subject, compare
 from demitasse.evaluate.comparison import Comparison
 from demitasse.evaluate.preprocessing import remembering
-from demitasse.evaluate.weights import check_finite, identical
+from demitasse.evaluate.weights import check_finite
 from demitasse.net import Net, Note
 from demitasse.report.changes import LAYERS, TENSORS, Change, changes, layer_rows, listed, others, reshaped, tensor_rows
 from demitasse.report.footprint import BEFORE_AND_AFTER, Footprint, before_and_after, footprint
@@ -84,7 +85,7 @@ class Request:
     def __call__(self) -> int:
         """Do it. The exit status."""
         given = source(self.model)
-        targets = self.targets(given)
+        targets = result_files(self.output, given)
         check_output(targets, given)
         terminal = Terminal(self.quiet, self.as_json)
         net = remembering(files.load(*given.files), self.shown.stated)
@@ -93,7 +94,7 @@ class Request:
         mention_slips(net, terminal)
         result = self.applied(net, terminal)
         with (scratch if self.dry else staged)(targets) as paths:
-            written = self.written(result, paths)
+            written = write_and_read(result, paths, self.output)
             nbytes = paths[-1].stat().st_size
             found = self.compared(terminal, given, net, written)
         before, after = footprint(net, given.bytes), footprint(written.net, nbytes)
@@ -126,13 +127,6 @@ class Request:
         each = [transform.tolerance for transform in self.transforms]
         return None if None in each else sum(one for one in each if one is not None)
 
-    def targets(self, given: Source) -> list[Path]:
-        """The files to write."""
-        if form(self.output) == "demi":
-            return [Path(self.output)]
-        stem = given.files[-1].stem
-        return [Path(self.output) / f"{stem}.prototxt", Path(self.output) / f"{stem}.caffemodel"]
-
     def applied(self, net: Net, terminal: Terminal) -> Net:
         """The network after all transforms; each is announced when it is done."""
         for transform in self.transforms:
@@ -159,18 +153,6 @@ class Request:
             "gradients": contributions_on_pictures(self.shown, threads) if given else None,
             "generated": on_pictures(self.shown, threads) if not given and have_torch() else None,
         }
-
-    def written(self, net: Net, paths: Sequence[Path]) -> Subject:
-        """What was written, read again. VerificationError if other weights come back."""
-        if len(paths) == 1:
-            files.save_container(net, paths[0])
-            written = Subject(files.load(paths[0], missing="keep"))
-        else:
-            files.save_pair(net, *paths)
-            written = Subject(files.load(*paths, missing="keep"), *paths)
-        if not identical(net, written.net):
-            raise VerificationError(f"{self.output}: other weights were read than were written")
-        return written
 
     def compared(self, terminal: Terminal, given: Source, net: Net, written: Subject) -> Comparison:
         """The original beside the result. VerificationError if more than rounding differs and only that should."""

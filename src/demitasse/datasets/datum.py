@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from demitasse.caffe.encode import encode, field_header
 from demitasse.caffe.wire import BYTES, FIXED32, VARINT, Reader
-from demitasse.errors import FileError, MissingExtraError, WireError
+from demitasse.datasets.pictures import import_cv2
+from demitasse.errors import FileError, WireError
 from demitasse.message import Message, Word
 
 __all__ = ["Datum", "parse_datum"]
@@ -38,10 +39,7 @@ class Datum:
         ``None``: as it is. FileError if it cannot be decoded."""
         if not isinstance(self.values, bytes):
             return self.values
-        try:
-            import cv2
-        except ImportError:
-            raise MissingExtraError("opencv-python-headless", "opencv", "an encoded picture") from None
+        cv2 = import_cv2()
         flag = {None: cv2.IMREAD_UNCHANGED, True: cv2.IMREAD_COLOR, False: cv2.IMREAD_GRAYSCALE}[colour]
         try:
             pixels = cv2.imdecode(np.frombuffer(self.values, np.uint8), flag)

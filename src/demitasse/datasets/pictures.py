@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from demitasse.errors import FileError, MissingExtraError
 
-__all__ = ["SUFFIXES", "Picture", "decoded", "photograph", "photographs", "picture_files"]
+__all__ = ["SUFFIXES", "Picture", "decoded", "import_cv2", "photograph", "photographs", "picture_files"]
 
 Picture = npt.NDArray[np.uint8]
 """Height × width × 3, blue first, as OpenCV reads them; or × 1, grey, from a database of grey pictures."""

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from demitasse.datasets.database import Backend, Database
 from demitasse.datasets.datum import Datum
 from demitasse.datasets.labelled import entries
+from demitasse.datasets.pictures import import_cv2
 from demitasse.errors import FileError, MissingExtraError, NetError
 from demitasse.layers import Graph, layer_type
 from demitasse.layers.layertype import blaming, refuse
@@ -250,15 +251,6 @@ class HDF5Source(Source):
                 return int(which), int(self.random(epoch, which).permutation(self.rows[which])[at]) if shuffle else at
             at -= self.rows[which]
         raise AssertionError(place)
-
-
-def import_cv2() -> Any:
-    """OpenCV. MissingExtraError if it is absent."""
-    try:
-        import cv2
-    except ImportError:
-        raise MissingExtraError("opencv-python-headless", "opencv", "reading pictures") from None
-    return cv2
 
 
 SOURCES: Final[dict[str, Callable[[Layer, Path, str, int], Source]]] = {

@@ -1,9 +1,6 @@
-"""What to do to a network so that it becomes small: today, which step each tensor is quantised with.
+"""What a network's outputs suffer from an error of each weight, on pictures: generated ones where none are given.
 
-    smaller = compress(load("deploy.prototxt", "face.caffemodel"))
-
-No data is needed: generated pictures with the statistics of photographs go through the network, and tell how much its
-outputs suffer from an error of each weight.
+Generated pictures have the statistics of photographs; they go through the network forward and back.
 """
 
 from __future__ import annotations
@@ -19,18 +16,10 @@ from demitasse.errors import NetError
 from demitasse.evaluate.inputs import feeds, picture_shape
 from demitasse.evaluate.pictures import generated
 from demitasse.evaluate.preprocessing import preprocessing
-from demitasse.net import Net, Note
-from demitasse.transforms.allocation import Allocation
-from demitasse.transforms.quantize import Progress, Quantize
+from demitasse.net import Net
 from demitasse.transforms.sensitivity import Sensitivity, estimate
 
-__all__ = ["QUALITY", "compress", "sensitivity"]
-
-QUALITY: Final = 41.0
-"""Decibels of signal to noise at the outputs, by default. On photographs it comes out 3 to 8 dB better than asked for.
-
-At 40 dB the res10 face detector finds the same faces on all photos that were tried, at 38 dB one of 160 moves.
-"""
+__all__ = ["sensitivity"]
 
 OPERATIONS: Final = 3e9
 """Multiply-accumulates of one pass forward over all pictures, about: some seconds."""
@@ -42,29 +31,6 @@ SMALLEST_SIDE: Final = 96
 """Pixels below which a picture is not shrunk to save time."""
 
 Shapes = Mapping[str, tuple[int, ...]]
-
-
-def compress(
-    net: Net,
-    quality: float = QUALITY,
-    *,
-    allocation: Allocation = "sensitivity",
-    threads: int = 1,
-    progress: Progress | None = None,
-) -> Net:
-    """The network with quantised weights, ready to be stored small. Notes in its report say what was done.
-
-    ``quality``: signal to noise at the outputs in dB, on photographs about what comes out. ``allocation``: "uniform"
-    for one absolute step for the whole network. ``progress`` is told how many weights are done, and of how many.
-    The same network and options give the same result on every machine, whatever ``threads``.
-    """
-    known, notes = Sensitivity(), list[Note]()
-    try:
-        known = sensitivity(net)
-    except NetError as error:
-        notes.append(Note("quantize", "", f"sensitivities are not known, all weights count alike: {error}"))
-    quantized = Quantize(quality, known, allocation, threads=threads, progress=progress)(net)
-    return quantized.noting(*notes)
 
 
 def sensitivity(net: Net) -> Sensitivity:

@@ -1,0 +1,49 @@
+"""What to do to a network so that it becomes small.
+
+    smaller = compress(load("deploy.prototxt", "face.caffemodel"))
+
+No data is needed: generated pictures with the statistics of photographs go through the network, and tell how much its
+outputs suffer from an error of each weight.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from demitasse.errors import NetError
+from demitasse.net import Net, Note
+from demitasse.plan.calibration import sensitivity
+from demitasse.transforms.allocation import Allocation
+from demitasse.transforms.quantize import Progress, Quantize
+from demitasse.transforms.sensitivity import Sensitivity
+
+__all__ = ["QUALITY", "compress"]
+
+QUALITY: Final = 41.0
+"""Decibels of signal to noise at the outputs, by default. On photographs it comes out 3 to 8 dB better than asked for.
+
+At 40 dB the res10 face detector finds the same faces on all photos that were tried, at 38 dB one of 160 moves.
+"""
+
+
+def compress(
+    net: Net,
+    quality: float = QUALITY,
+    *,
+    allocation: Allocation = "sensitivity",
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> Net:
+    """The network with quantised weights, ready to be stored small. Notes in its report say what was done.
+
+    ``quality``: signal to noise at the outputs in dB, on photographs about what comes out. ``allocation``: "uniform"
+    for one absolute step for the whole network. ``progress`` is told how many weights are done, and of how many.
+    The same network and options give the same result on every machine, whatever ``threads``.
+    """
+    known, notes = Sensitivity(), list[Note]()
+    try:
+        known = sensitivity(net)
+    except NetError as error:
+        notes.append(Note("quantize", "", f"sensitivities are not known, all weights count alike: {error}"))
+    quantized = Quantize(quality, known, allocation, threads=threads, progress=progress)(net)
+    return quantized.noting(*notes)

@@ -43,4 +43,4 @@ def test_without_any_cost_all_weights_count_alike() -> None:
 
 def test_steps_are_parts_of_octaves() -> None:
     steps = allocated(TENSORS, 33.3)
-    assert all((16 * math.log2(steps[key])).is_integer() for key in ("a", "b"))
+    assert all((128 * math.log2(steps[key])).is_integer() for key in ("a", "b"))

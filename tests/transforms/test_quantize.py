@@ -137,3 +137,32 @@ def test_progress_counts_weights() -> None:
 def test_a_quality_that_is_no_number_is_refused() -> None:
     with pytest.raises(OptionError, match="quality"):
         Quantize(float("nan"))(SMALL)
+
+
+def test_stated_steps_are_taken_and_what_is_not_named_stays() -> None:
+    done = Quantize(steps={"conv[0]": 0.25})(SMALL)
+    coded = done.layer("conv").tensors[0]
+    assert isinstance(coded, Levels)
+    assert coded.steps == [0.25]
+    assert done.layer("conv").tensors[1:] == SMALL.layer("conv").tensors[1:]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "one of quality and steps"),
+        ({"quality": 30, "steps": {}}, "not both"),
+        ({"steps": {"conv[0]": 0.0}}, "above 0"),
+        ({"steps": {"conv[9]": 0.5}}, 'no tensor "conv\\[9\\]"'),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(options: dict, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        Quantize(**options)(SMALL)
+
+
+def test_what_is_known_is_asked_for_when_it_is_needed() -> None:
+    asked = Quantize(30, calibrate=lambda net: COSTS)(SMALL)
+    given = Quantize(30, COSTS)(SMALL)
+    for one, other in zip(asked.layers, given.layers, strict=True):
+        assert all(np.array_equal(a.array(), b.array()) for a, b in zip(one.tensors, other.tensors, strict=True))

@@ -26,7 +26,7 @@ TRUST = 0.25
 MARGIN = 0.0
 """Decibels by which the prediction is too good on the average of real networks, measured through OpenCV."""
 
-OCTAVE = 16
+OCTAVE = 128
 """Steps are powers of two to this part of an octave: rounding differences of sums never reach the file."""
 
 

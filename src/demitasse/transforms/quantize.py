@@ -1,8 +1,7 @@
 """Quantise the weights of a network, each tensor no finer than the outputs need.
 
-Matrices and kernels go through the trellis with feedback. Vectors (biases, statistics, factors) are few, and get fine
-steps. What cannot be told from its neighbours by rounding (few distinct values, a single number, anything that is not
-finite) is kept as it is.
+Steps follow from a quality (`division`), or are stated one by one, as a plan has them. Matrices and kernels go through
+the trellis with feedback, vectors are rounded.
 """
 
 from __future__ import annotations
@@ -12,19 +11,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
 from threading import Lock
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from demitasse.codec import levels as level_codec
 from demitasse.codec import lossless
-from demitasse.codec.quantizer import largest_of, quantize
-from demitasse.errors import OptionError
-from demitasse.net import Clustered, Layer, Levels, Net, Note, Tensor
-from demitasse.transforms.allocation import Allocation, Steps, Weighed, allocated
+from demitasse.codec.quantizer import quantize
+from demitasse.errors import NetError, OptionError
+from demitasse.net import Levels, Net, Note, Tensor
+from demitasse.transforms.allocation import Allocation
+from demitasse.transforms.division import Division, Job
 from demitasse.transforms.sensitivity import Sensitivity
-from demitasse.transforms.sensitivity.grid import exact, snapped
+from demitasse.transforms.transform import SUPPLIED
 
 __all__ = ["Progress", "Quantize"]
 
@@ -34,100 +34,77 @@ Progress = Callable[[int, int], None]
 LARGE: Final = 1 << 22
 """Weights of a tensor beyond which it is quantised by several threads, in one round, and without feedback."""
 
-SAMPLE: Final = 1 << 16
-VECTOR_FINER: Final = 0.5
-"""By how much a vector's step is finer than a matrix's would be; plain rounding has a third of the error."""
-
-FINEST: Final = 1 << 15
-"""Levels of a vector: 16 bits."""
-
-COARSEST: Final = 8.0
-"""A vector's steps are at most its root mean square over this."""
-
-FINEST_INDEX: Final = 1 << 20
-"""Steps that a number may be large."""
-
 FOR_EXACTNESS: Final = 1.1
 """Room that exact values may take, in parts of what quantised ones take."""
-
-TINIEST: Final = 1e-30
-HUGEST: Final = 1e30
-"""Largest magnitudes between which a tensor is quantised: a step beyond would not be a normal number."""
-
-STATISTICS: Final = frozenset({"BatchNorm", "BN"})
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One tensor: where it is, and what it is to become."""
-
-    layer: Layer
-    index: int
-
-    @property
-    def key(self) -> str:
-        """Name in the allocation."""
-        return f"{self.layer.name}\0{self.index}"
-
-    @property
-    def tensor(self) -> Tensor:
-        """What it was."""
-        return self.layer.tensors[self.index]
-
-    @property
-    def vector(self) -> bool:
-        """Whether it has one number a channel, or one for all."""
-        shape = self.tensor.shape
-        return len(shape) < 2 or self.tensor.size == max(shape)
 
 
 @dataclass(frozen=True, slots=True)
 class Quantize:
-    """The transform. ``quality``: signal to noise at the outputs in dB, as far as ``sensitivity`` can tell.
+    """The transform: one of ``quality`` and ``steps``.
 
+    ``quality``: signal to noise at the outputs in dB, as far as ``sensitivity`` can tell, which ``calibrate`` gives
+    where it is not known. ``steps``: by tensor (``conv1[0]``); tensors without one stay as they are.
     ``allocation``: "uniform" takes one absolute step for all matrices, for comparison. ``feedback``: whether errors
-    may make good for each other. The result does not depend on ``threads``.
+    may make good for each other, as far as the sensitivity says how inputs go together. The result does not depend on
+    ``threads``. OptionError for both or neither, for a quality or a step that is no number, and for tensors that the
+    network does not have.
     """
 
-    quality: float
-    sensitivity: Sensitivity = field(default_factory=Sensitivity)
+    quality: float | None = None
+    sensitivity: Sensitivity = field(default_factory=Sensitivity, repr=False, compare=False, metadata=SUPPLIED)
     allocation: Allocation = "sensitivity"
     feedback: bool = True
-    threads: int = 1
-    progress: Progress | None = None
+    threads: int = field(default=1, compare=False, metadata=SUPPLIED)
+    progress: Progress | None = field(default=None, repr=False, compare=False, metadata=SUPPLIED)
+    steps: Mapping[str, float] | None = None
+    calibrate: Callable[[Net], Sensitivity] | None = field(default=None, repr=False, compare=False, metadata=SUPPLIED)
+
+    tolerance: ClassVar[float | None] = None
+
+    def __post_init__(self) -> None:
+        if (self.quality is None) == (self.steps is None):
+            raise OptionError("give one of quality and steps" + (", not both" if self.steps is not None else ""))
+        if self.quality is not None and not np.isfinite(self.quality):
+            raise OptionError(f"quality is a number of decibels, and is {self.quality}")
+        for name, step in (self.steps or {}).items():
+            if not (np.isfinite(step) and step > 0):
+                raise OptionError(f"the step of {name} is a number above 0, and is {step}")
 
     def __call__(self, net: Net) -> Net:
-        """The same network with `Levels` where that is smaller, and notes on what was done. OptionError for a
-        quality that is not a number."""
-        if not np.isfinite(self.quality):
-            raise OptionError(f"quality is a number of decibels, and is {self.quality}")
-        jobs = [Job(layer, i) for layer in net.layers for i, t in enumerate(layer.tensors) if t.size]
-        kept = {job.key: reason for job in jobs if (reason := reason_to_keep(job)) is not None}
-        jobs = [job for job in jobs if job.key not in kept]
-        weighed = {job.key: self.weighed(job) for job in jobs}
-        matrices = {job.key: weighed[job.key] for job in jobs if not job.vector}
-        steps = allocated(matrices or weighed, self.quality, self.allocation)
-        done = dict(self.run(jobs, steps, weighed))
+        """The same network with `Levels` where that is smaller, and notes on what was done."""
+        known, notes = self.known(net)
+        division = Division.of(net, known, self.allocation)
+        steps = self.chosen(net, division)
+        done = dict(self.run([job for job in division.jobs if job.key in steps], steps, known))
         layers = [
             layer.with_tensors(done.get(Job(layer, i).key, tensor) for i, tensor in enumerate(layer.tensors))
             for layer in net.layers
         ]
-        return net.with_layers(layers, *self.notes(net, kept, done))
+        return net.with_layers(layers, *self.notes(net, division.kept, done, known), *notes)
 
-    def weighed(self, job: Job) -> Weighed:
-        """Size, mean square and cost of a tensor."""
-        values = job.tensor.array().reshape(-1)
-        stride = max(1, values.size // SAMPLE)
-        sample = snapped(values[::stride].astype(np.float32))
-        square = float(exact(snapped(exact(sample) ** 2)).sum()) / sample.size
-        job.tensor.release()
-        share = np.count_nonzero(sample) / sample.size
-        cost = self.sensitivity.costs.get((job.layer.name, job.index))
-        size = job.tensor.size
-        known = None if cost is None else float(exact(snapped(cost.rows)).sum()) / size
-        return Weighed(size, square, known, share)
+    def known(self, net: Net) -> tuple[Sensitivity, list[Note]]:
+        """The sensitivity that was given, or what can be found out about it."""
+        if self.calibrate is None or self.sensitivity.costs or self.sensitivity.bands:
+            return self.sensitivity, []
+        try:
+            return self.calibrate(net), []
+        except NetError as error:
+            text = f"sensitivities are not known, all weights count alike: {error}"
+            return self.sensitivity, [Note("quantize", "", text)]
 
-    def run(self, jobs: list[Job], steps: Steps, weighed: Mapping[str, Weighed]) -> Iterator[tuple[str, Tensor]]:
+    def chosen(self, net: Net, division: Division) -> Mapping[str, float]:
+        """The steps that were stated, or those for the quality. OptionError for what is no tensor of the network's."""
+        if self.steps is None:
+            return division.steps(division.slope(self.quality or 0.0))
+        there = {Job(layer, i).key for layer in net.layers for i in range(len(layer.tensors))}
+        for name in self.steps:
+            if name not in there:
+                raise OptionError(f'the network has no tensor "{name}" to be quantised')
+            if reason := division.kept.get(name):
+                raise OptionError(f"{name} cannot be quantised: {reason}")
+        return self.steps
+
+    def run(self, jobs: list[Job], steps: Mapping[str, float], known: Sensitivity) -> Iterator[tuple[str, Tensor]]:
         """Every tensor in its new form. Small ones side by side, large ones each by all threads."""
         total, done = sum(job.tensor.size for job in jobs), 0
         turn = Lock()
@@ -141,7 +118,8 @@ class Quantize:
                     if self.progress is not None:
                         self.progress(done, total)
 
-            return vector(job, weighed[job.key], steps, tell) if job.vector else self.matrix(job, steps[job.key], tell)
+            step = steps[job.key]
+            return vector(job, step, tell) if job.vector else self.matrix(job, step, known, tell)
 
         large = [job for job in jobs if job.tensor.size > LARGE]
         small = [job for job in jobs if job.tensor.size <= LARGE]
@@ -149,11 +127,10 @@ class Quantize:
             for job, tensor in chain(zip(small, pool.map(one, small), strict=True), ((job, one(job)) for job in large)):
                 yield job.key, tensor
 
-    def matrix(self, job: Job, step: float, done: Callable[[int], None]) -> Tensor:
+    def matrix(self, job: Job, step: float, known: Sensitivity, done: Callable[[int], None]) -> Tensor:
         """Levels; or the tensor itself, where its few values take no more room."""
         values = job.tensor.array()
-        step = max(step, largest_of(values) / FINEST_INDEX)
-        band = self.sensitivity.bands.get(job.layer.name) if job.index == 0 and values.size <= LARGE else None
+        band = known.bands.get(job.layer.name) if job.index == 0 and values.size <= LARGE else None
         coded = quantize(
             values.astype(np.float32, copy=False),
             step,
@@ -168,56 +145,28 @@ class Quantize:
         rounded = level_codec.bits(coded.levels.astype(np.int32), level_codec.Layout.of(values.shape, coded.trellis))
         return job.tensor if exactly <= FOR_EXACTNESS * rounded else coded
 
-    def notes(self, net: Net, kept: Mapping[str, str], done: Mapping[str, Tensor]) -> Iterator[Note]:
+    def notes(
+        self, net: Net, kept: Mapping[str, str], done: Mapping[str, Tensor], known: Sensitivity
+    ) -> Iterator[Note]:
         """One for the whole, and one for each tensor or layer with something that its owner should know."""
         levels = [tensor for tensor in done.values() if isinstance(tensor, Levels)]
         weights = sum(tensor.size for tensor in levels)
-        text = f"{weights} weights in {len(levels)} tensors, for {self.quality:g} dB at the outputs"
+        wanted = "with steps as stated" if self.quality is None else f"for {self.quality:g} dB at the outputs"
+        text = f"{weights} weights in {len(levels)} tensors, {wanted}"
         yield Note("quantize", "", text, {"quality": self.quality, "weights": weights, "allocation": self.allocation})
-        for key, reason in kept.items():
-            name, index = key.split("\0")
-            if reason:
-                yield Note("quantize", name, f"tensor {index} is kept as it is: {reason}")
         for layer in net.layers:
-            if layer.name in self.sensitivity.unknown and layer.tensors:
+            for index in range(len(layer.tensors)):
+                if reason := kept.get(Job(layer, index).key):
+                    yield Note("quantize", layer.name, f"tensor {index} is kept as it is: {reason}")
+            if layer.name in known.unknown and layer.tensors:
                 yield Note(
                     "quantize", layer.name, "cannot be run for the estimate: its weights count as those elsewhere"
                 )
 
 
-def reason_to_keep(job: Job) -> str | None:
-    """Why a tensor is not quantised: "" for what nobody asks about, None if it is."""
-    tensor = job.tensor
-    if isinstance(tensor, Levels | Clustered):
-        return ""
-    values = tensor.array()
-    if values.dtype.kind != "f":
-        return "its elements are not floating-point numbers"
-    largest = largest_of(values)
-    if not np.isfinite(largest):
-        return "it holds numbers that are not finite"
-    if tensor.size == 1 or (job.layer.type in STATISTICS and job.index > 1):
-        return ""
-    if largest == 0:
-        return ""
-    if not TINIEST < largest < HUGEST:
-        return "its numbers are at the limits of float32"
-    return None
-
-
-def vector(job: Job, weighed: Weighed, steps: Steps, done: Callable[[int], None]) -> Tensor:
-    """Rounded finely; or the tensor itself, where that would not do."""
+def vector(job: Job, step: float, done: Callable[[int], None]) -> Tensor:
+    """Rounded."""
     values = job.tensor.array().astype(np.float32, copy=False)
-    largest = largest_of(values)
-    step = largest / FINEST
-    if weighed.cost:
-        wanted = steps.at(weighed.cost) / VECTOR_FINER
-        step = max(step, min(wanted, weighed.power**0.5 / COARSEST))
-    if job.layer.type in STATISTICS and job.index == 1:
-        smallest = float(np.min(values))
-        step = min(step, smallest / COARSEST)
-        if step * FINEST_INDEX < largest:
-            return job.tensor
     return quantize(values, step, trellis=False, lam=0.0, rounds=1, done=done)
 
 

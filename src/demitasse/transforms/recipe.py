@@ -24,6 +24,7 @@ from demitasse.transforms.factorize import Factorize
 from demitasse.transforms.fold import Fold
 from demitasse.transforms.half import Half
 from demitasse.transforms.prune import Prune
+from demitasse.transforms.quantize import Quantize
 from demitasse.transforms.shrink import Shrink
 from demitasse.transforms.strip import Strip
 from demitasse.transforms.transform import Transform
@@ -35,6 +36,7 @@ TRANSFORMS: dict[str, type[Any]] = {
     "fold": Fold,
     "half": Half,
     "prune": Prune,
+    "quantize": Quantize,
     "shrink": Shrink,
     "strip": Strip,
 }

@@ -1,0 +1,185 @@
+"""Which tensors of a network are quantised, and how all their steps follow from one price.
+
+One number, the slope, divides the bits of the whole network: at each slope every tensor has its step, such that a bit
+spent anywhere lowers the error of the outputs by as much (`allocation`). Vectors (biases, statistics, factors) are few,
+and get finer steps. What cannot be told from its neighbours by rounding (few distinct values, a single number, anything
+that is not finite) is kept as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+
+from demitasse.codec.quantizer import largest_of
+from demitasse.net import Clustered, Layer, Levels, Net, Tensor
+from demitasse.transforms.allocation import Allocation, Steps, Weighed, allocated, expected
+from demitasse.transforms.sensitivity import Sensitivity
+from demitasse.transforms.sensitivity.grid import exact, snapped
+
+__all__ = ["Division", "Job", "tensor_name"]
+
+SAMPLE: Final = 1 << 16
+
+VECTOR_FINER: Final = 0.5
+"""By how much a vector's step is finer than a matrix's would be; plain rounding has a third of the error."""
+
+FINEST: Final = 1 << 15
+"""Levels of a vector: 16 bits."""
+
+COARSEST: Final = 8.0
+"""A vector's steps are at most its root mean square over this."""
+
+FINEST_INDEX: Final = 1 << 20
+"""Steps that a number may be large."""
+
+TINIEST: Final = 1e-30
+HUGEST: Final = 1e30
+"""Largest magnitudes between which a tensor is quantised: a step beyond would not be a normal number."""
+
+STATISTICS: Final = frozenset({"BatchNorm", "BN"})
+
+
+def tensor_name(layer: str, index: int) -> str:
+    """``conv1[0]``: what reports and recipes call a tensor."""
+    return f"{layer}[{index}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One tensor: where it is. ``largest``: of its magnitudes."""
+
+    layer: Layer
+    index: int
+    largest: float = 0.0
+
+    @classmethod
+    def of(cls, layer: Layer, index: int) -> Job:
+        """Looks at every weight, unless it is coded already."""
+        tensor = layer.tensors[index]
+        if isinstance(tensor, Levels | Clustered) or tensor.dtype.kind != "f":
+            return cls(layer, index)
+        return cls(layer, index, largest_of(tensor.array()))
+
+    @property
+    def key(self) -> str:
+        """Its name."""
+        return tensor_name(self.layer.name, self.index)
+
+    @property
+    def tensor(self) -> Tensor:
+        """What it was."""
+        return self.layer.tensors[self.index]
+
+    @property
+    def vector(self) -> bool:
+        """Whether it has one number a channel, or one for all."""
+        shape = self.tensor.shape
+        return len(shape) < 2 or self.tensor.size == max(shape)
+
+
+@dataclass(frozen=True)
+class Division:
+    """The tensors to be quantised, in order; those that are kept, with the reason ("" for what nobody asks about);
+    sizes and costs of the former, as they are (``weighed``) and as steps follow them (``costs``)."""
+
+    jobs: tuple[Job, ...]
+    kept: Mapping[str, str]
+    weighed: Mapping[str, Weighed]
+    allocation: Allocation = "sensitivity"
+
+    @classmethod
+    def of(cls, net: Net, sensitivity: Sensitivity, allocation: Allocation = "sensitivity") -> Division:
+        """Of a network. Looks at every weight once."""
+        jobs = [Job.of(layer, i) for layer in net.layers for i, t in enumerate(layer.tensors) if t.size]
+        kept = {job.key: reason for job in jobs if (reason := reason_to_keep(job)) is not None}
+        jobs = [job for job in jobs if job.key not in kept]
+        return cls(tuple(jobs), kept, {job.key: weighed(job, sensitivity) for job in jobs}, allocation)
+
+    @cached_property
+    def matrices(self) -> Mapping[str, Weighed]:
+        """What the division is about; vectors only where there is nothing else."""
+        found = {job.key: self.weighed[job.key] for job in self.jobs if not job.vector}
+        return found or self.weighed
+
+    @cached_property
+    def costs(self) -> Mapping[str, float]:
+        """What each step is taken from."""
+        return allocated(self.matrices, 0.0, self.allocation).costs
+
+    def slope(self, quality: float) -> float:
+        """For outputs with about so many decibels of signal to noise."""
+        return allocated(self.matrices, quality, self.allocation).slope
+
+    def steps(self, slope: float) -> dict[str, float]:
+        """By name. Tensors that no step fits are left out: they stay as they are."""
+        steps = Steps(slope, self.costs)
+        found = {}
+        for job in self.jobs:
+            known = self.weighed[job.key]
+            step = vector_step(job, known, steps) if job.vector else finest(job, steps[job.key])
+            if step is not None:
+                found[job.key] = step
+        return found
+
+    def noise(self, slope: float) -> dict[str, float]:
+        """The expected error of the outputs that each of the `matrices` is to blame for, as a share of their power."""
+        steps = Steps(slope, self.costs)
+        return {key: expected(known, steps[key]) for key, known in self.matrices.items() if key in self.costs}
+
+
+def weighed(job: Job, sensitivity: Sensitivity) -> Weighed:
+    """Size, mean square and cost of a tensor."""
+    values = job.tensor.array().reshape(-1)
+    stride = max(1, values.size // SAMPLE)
+    sample = snapped(values[::stride].astype(np.float32))
+    square = float(exact(snapped(exact(sample) ** 2)).sum()) / sample.size
+    job.tensor.release()
+    share = np.count_nonzero(sample) / sample.size
+    cost = sensitivity.costs.get((job.layer.name, job.index))
+    size = job.tensor.size
+    known = None if cost is None else float(exact(snapped(cost.rows)).sum()) / size
+    return Weighed(size, square, known, share)
+
+
+def reason_to_keep(job: Job) -> str | None:
+    """Why a tensor is not quantised: "" for what nobody asks about, None if it is."""
+    tensor = job.tensor
+    if isinstance(tensor, Levels | Clustered):
+        return ""
+    if tensor.dtype.kind != "f":
+        return "its elements are not floating-point numbers"
+    largest = job.largest
+    if not np.isfinite(largest):
+        return "it holds numbers that are not finite"
+    if tensor.size == 1 or (job.layer.type in STATISTICS and job.index > 1):
+        return ""
+    if largest == 0:
+        return ""
+    if not TINIEST < largest < HUGEST:
+        return "its numbers are at the limits of float32"
+    return None
+
+
+def finest(job: Job, step: float) -> float:
+    """A matrix's step, no smaller than the quantiser takes."""
+    return max(step, job.largest / FINEST_INDEX)
+
+
+def vector_step(job: Job, weighed: Weighed, steps: Steps) -> float | None:
+    """A fine step for a vector; None where none would do."""
+    largest = job.largest
+    step = largest / FINEST
+    if weighed.cost:
+        wanted = steps.at(weighed.cost) / VECTOR_FINER
+        step = max(step, min(wanted, weighed.power**0.5 / COARSEST))
+    if job.layer.type in STATISTICS and job.index == 1:
+        smallest = float(np.min(job.tensor.array()))
+        step = min(step, smallest / COARSEST)
+        if step * FINEST_INDEX < largest:
+            return None
+    return step

@@ -21,9 +21,6 @@ from demitasse.runtime.network import Network
 
 Arrays = Mapping[str, np.ndarray]
 
-NO_CPU_CODE = "Not Implemented Yet"
-"""What Caffe aborts with where only its GPU code computes a layer. We do compute these."""
-
 
 LOST_GRADIENTS = ("HingeLoss", "Parameter")
 """Types whose recorded gradients are zeros: the recording cleared gradients between the passes, where HingeLoss leaves

@@ -40,6 +40,8 @@ LAYERS_AND_OPTIONS = {
     "stochastic pooling": MAP
     + layer("AbsVal", "a", "x")
     + layer("Pooling", "y", "a", "pooling_param { pool: STOCHASTIC kernel_size: 3 stride: 2 }"),
+    "an average without the padding": MAP
+    + layer("Pooling", "y", "x", "pooling_param { pool: AVE_EXC_PAD kernel_size: 3 stride: 2 pad: 1 }"),
     "pooling with places": MAP + PLACES,
     "to places and back": data(2, 4, 6, 4, name="x")
     + PLACES

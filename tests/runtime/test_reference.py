@@ -8,7 +8,6 @@ torch = pytest.importorskip("torch")
 
 from conftest import SHARED  # noqa: E402
 from reference import (  # noqa: E402
-    NO_CPU_CODE,
     LayerCase,
     Run,
     layer_cases,
@@ -26,14 +25,13 @@ pytestmark = pytest.mark.zoo
 GOLDEN, ZOO = SHARED / "golden", SHARED / "zoo"
 
 OTHERS_DIFFER = {
-    "PriorBox-default_clip_of_fork-fork": "the recording fork clips by default, the official SSD branch does not",
     "SmoothL1Loss-reject_weights-fork": "the recording fork takes two inputs, Fast R-CNN's own layer takes weights too",
 }
 """Where the program that recorded a case departs from the one that the layer comes from: the case must not agree."""
 
 CASES = layer_cases(GOLDEN) if GOLDEN.is_dir() else []
 RANDOM = [case for case in CASES if case.record["layer_type"] == "Dropout" and case.record["phase"] == "TRAIN"]
-REJECTED = [case for case in CASES if case.record.get("rejected") and NO_CPU_CODE not in case.record["message"]]
+REJECTED = [case for case in CASES if case.record.get("rejected")]
 COMPUTED = [case for case in CASES if not case.record.get("rejected") and case not in RANDOM]
 LONG = ("faster_rcnn_vgg16", "fcn8s", "lrcn_lstm", "vgg16")
 """Runs of more than two seconds."""

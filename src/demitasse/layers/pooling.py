@@ -5,6 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from typing import ClassVar
 
+import numpy as np
+import numpy.typing as npt
+
 from demitasse.layers.layertype import Counts, LayerType
 from demitasse.layers.sizes import UNKNOWN, Shape, differ
 from demitasse.net import Layer
@@ -15,11 +18,15 @@ __all__ = [
     "ROIAlign",
     "ROIPooling",
     "SpatialPyramidPooling",
+    "counted",
     "pooled_size",
 ]
 
 Pair = tuple[int, int]
 """Height and width."""
+
+METHODS = ("MAX", "AVE", "STOCHASTIC", "AVE_EXC_PAD")
+"""By their numbers. The last is Synopsys' fork's: an average of what lies inside the picture."""
 
 
 def pooled_size(size: int, window: tuple[int, int], pad: tuple[int, int], *, clip: bool, ceil: bool = True) -> int:
@@ -34,6 +41,18 @@ def pooled_size(size: int, window: tuple[int, int], pad: tuple[int, int], *, cli
     if clip and (positions - 1) * stride >= size + pad[0]:
         positions -= 1
     return positions
+
+
+def counted(
+    length: int, kernel: int, stride: int, pad: tuple[int, int], positions: int, *, padding_counts: bool
+) -> npt.NDArray[np.float64]:
+    """How many elements of each window on one axis an average divides by: those in the picture, and in its padding,
+    but for what is behind that. 0 or less for a window that lies behind the picture altogether."""
+    start = np.arange(positions) * stride - pad[0]
+    end = np.minimum(start + kernel, length + pad[1])
+    if not padding_counts:
+        start, end = np.maximum(start, 0), np.minimum(end, length)
+    return (end - start).astype(np.float64)
 
 
 class Pooling(LayerType):
@@ -73,6 +92,15 @@ class Pooling(LayerType):
         return kernel
 
     @cached_property
+    def method(self) -> str:
+        """How a window becomes a number, one of `METHODS`."""
+        said = self.param.string("pool", "MAX")
+        found = METHODS[int(said)] if said.isdecimal() and int(said) < len(METHODS) else said
+        if found not in METHODS:
+            self.refuse(f"pool is {said}; it can be {', '.join(METHODS)}")
+        return found
+
+    @cached_property
     def everything(self) -> bool:
         """One window over the whole input."""
         return self.param.flag("global_pooling")
@@ -105,7 +133,7 @@ class Pooling(LayerType):
         padded = any(sum(pad) for pad in self.padding)
         if self.everything and (padded or self.stride != (1, 1)):
             self.refuse("global_pooling allows no padding and no stride")
-        if padded and self.param.string("pool", "MAX") not in ("MAX", "0", "AVE", "1"):
+        if padded and self.method == "STOCHASTIC":
             self.refuse("padding is only for average and maximum pooling")
         sizes: list[int] = []
         for axis in (0, 1):

@@ -21,8 +21,9 @@ def prior_boxes(placed: PriorBox) -> Array:
     """1 × 2 × (cells × boxes × 4): corners as fractions of the picture, then the variances that go with them.
 
     For every cell of the map and every size and aspect ratio a box. As in the official SSD branch, sizes are cut to
-    whole pixels, and ``clip`` is off unless the file asks for it. NetError for options of a fork that computes
-    something else.
+    whole pixels. A file that does not say ``clip`` means what the program means that reads it: BVLC's descendants with
+    SSD's layers and OpenCV clip then, the SSD branch itself does not, and writes ``clip`` into every file. Here it is
+    on. NetError for options of a fork that computes something else.
     """
     for field in FOREIGN:
         if placed.param.scalars(field) not in ((), ("false",)):
@@ -39,7 +40,7 @@ def prior_boxes(placed: PriorBox) -> Array:
     for axis, center, size in ((0, x[None, :, None], picture[0]), (1, y[:, None, None], picture[1])):
         boxes[..., axis] = (center - half[:, axis]) / size
         boxes[..., axis + 2] = (center + half[:, axis]) / size
-    if placed.param.flag("clip"):
+    if placed.param.flag("clip", True):
         boxes = boxes.clip(0, 1)
     both: Array = np.stack((boxes.reshape(-1), np.tile(variances(placed), height * width * len(sizes))))
     return both[None]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from demitasse.layers import UNKNOWN
-from demitasse.layers.pooling import Pooling, SpatialPyramidPooling
+from demitasse.layers.pooling import Pooling, SpatialPyramidPooling, counted
 from demitasse.onnx.call import Call, Result
 
 __all__ = ["Windows", "averages", "maxima", "pooling", "spatial_pyramid"]
@@ -31,6 +31,7 @@ class Windows:
     stride: tuple[int, int]
     padding: tuple[tuple[int, int], tuple[int, int]]
     result: tuple[int, int]
+    padding_counts: bool = True
 
     def behind(self, axis: int) -> int:
         """Padding behind the picture that makes room for the last window; 0 if there is room anyway."""
@@ -51,15 +52,20 @@ class Windows:
         return x, {"kernel_shape": self.kernel, "strides": self.stride, "pads": (*before, *most)}
 
     def shares(self) -> npt.NDArray[np.float64]:
-        """Elements of a kernel over those that Caffe divides by: padding counts, what is behind it does not.
+        """Elements of a kernel over those that Caffe divides by: padding may count, what is behind it does not.
 
         An empty window is divided by its size all the same, which is 0 or negative."""
-        lengths = []
-        for axis in (0, 1):
-            pad = self.padding[axis]
-            start = np.arange(self.result[axis]) * self.stride[axis] - pad[0]
-            end = np.minimum(start + self.kernel[axis], self.size[axis] + pad[1])
-            lengths.append((end - start).astype(np.float64))
+        lengths = [
+            counted(
+                self.size[axis],
+                self.kernel[axis],
+                self.stride[axis],
+                self.padding[axis],
+                self.result[axis],
+                padding_counts=self.padding_counts,
+            )
+            for axis in (0, 1)
+        ]
         with np.errstate(divide="ignore"):
             shares: npt.NDArray[np.float64] = self.kernel[0] * self.kernel[1] / np.outer(*lengths)
         return shares
@@ -93,22 +99,24 @@ def sampled(call: Call, x: str, windows: Windows) -> str:
 
 
 def pooling(call: Call) -> Result:
-    """MAX, AVE or STOCHASTIC."""
+    """MAX, AVE (of forks with or without the padding) or STOCHASTIC."""
     placed = cast(Pooling, call.placed)
-    method = call.param.string("pool", "MAX")
+    method = placed.method
     if any(size is UNKNOWN for size in call.shape[2:]):
         call.refuse("the size of its input is not known")
     places = len(call.layer.outputs) == 2
-    if placed.everything and method in ("MAX", "0") and not places:
+    if placed.everything and method == "MAX" and not places:
         return call.op("GlobalMaxPool", call.x)
-    if placed.everything and method in ("AVE", "1"):
+    if placed.everything and method in ("AVE", "AVE_EXC_PAD"):
         return call.op("GlobalAveragePool", call.x)
     height, width = call.shape[2:]
     result = call.outputs[0][2:]
-    windows = Windows((height, width), placed.kernel, placed.stride, placed.padding, (result[0], result[1]))
-    if method in ("MAX", "0"):
+    windows = Windows(
+        (height, width), placed.kernel, placed.stride, placed.padding, (result[0], result[1]), method != "AVE_EXC_PAD"
+    )
+    if method == "MAX":
         return maxima(call, call.x, windows, places=places)
-    if method in ("AVE", "1"):
+    if method in ("AVE", "AVE_EXC_PAD"):
         return averages(call, call.x, windows)
     return sampled(call, call.x, windows)
 

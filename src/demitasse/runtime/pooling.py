@@ -6,11 +6,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that torch's own documentation uses
 
-from demitasse.layers.pooling import Pooling, SpatialPyramidPooling
+from demitasse.layers.pooling import Pooling, SpatialPyramidPooling, counted
 from demitasse.runtime.operation import Call
 from demitasse.runtime.windows import padded, symmetric, windows
 
-__all__ = ["average", "maximum", "pooling", "spatial_pyramid", "stochastic"]
+__all__ = ["average", "drawn", "maximum", "pooling", "spatial_pyramid", "stochastic"]
 
 Pair = tuple[int, int]
 Sides = tuple[Pair, Pair]
@@ -25,13 +25,11 @@ def pooling(call: Call) -> torch.Tensor | tuple[torch.Tensor, ...]:
     """Maximum, average or stochastic pooling; with a second output, where in its plane each maximum was found."""
     placed = call.of(Pooling)
     size = (call.shape[2], call.shape[3])
-    method = placed.param.string("pool", "MAX")
-    if method in ("AVE", "1"):
-        return average(call.x, placed.kernel, placed.stride, placed.padding, size)
-    if method in ("STOCHASTIC", "2"):
+    if placed.method in ("AVE", "AVE_EXC_PAD"):
+        padding_counts = placed.method == "AVE"
+        return average(call.x, placed.kernel, placed.stride, placed.padding, size, padding_counts=padding_counts)
+    if placed.method == "STOCHASTIC":
         return stochastic(call, placed.kernel, placed.stride, size)
-    if method not in ("MAX", "0"):
-        placed.refuse(f"pool is {method}; MAX, AVE and STOCHASTIC can be run")
     if len(call.layer.outputs) == 1:
         return maximum(call.x, placed.kernel, placed.stride, placed.padding, size)
     found, places = maximum_and_place(call.x, placed.kernel, placed.stride, placed.padding, size)
@@ -77,31 +75,40 @@ def maximum_and_place(
     return found.masked_fill(empty, LOWEST), (rows * x.shape[3] + columns).masked_fill(empty, -1)
 
 
-def average(x: torch.Tensor, kernel: Pair, stride: Pair, sides: Sides, size: Pair) -> torch.Tensor:
-    """The mean of each window. Padding counts as zeros, what lies beyond it does not count; 0/0 in an empty window."""
+def average(
+    x: torch.Tensor, kernel: Pair, stride: Pair, sides: Sides, size: Pair, *, padding_counts: bool = True
+) -> torch.Tensor:
+    """The mean of each window. Padding counts as zeros unless it is said not to, what lies beyond it does not count;
+    0/0 in an empty window."""
     pad = torch_padding(x, kernel, stride, sides, size)
     if pad is not None:
-        return F.avg_pool2d(x, kernel, stride, pad, ceil_mode=True, count_include_pad=True)
+        return F.avg_pool2d(x, kernel, stride, pad, ceil_mode=True, count_include_pad=padding_counts)
     sums = F.avg_pool2d(padded(x, whole(x, kernel, stride, sides, size)), kernel, stride, divisor_override=1)
-    rows, columns = (counted(x.shape[2 + i], kernel[i], stride[i], sides[i], size[i]) for i in (0, 1))
-    return sums / torch.outer(rows, columns).to(x)
-
-
-def counted(length: int, kernel: int, stride: int, sides: Pair, size: int) -> torch.Tensor:
-    """How many elements of each window on one axis count in an average."""
-    start = torch.arange(size) * stride - sides[0]
-    return (start + kernel).clamp(max=length + sides[1]) - start
+    lengths = [
+        counted(x.shape[2 + i], kernel[i], stride[i], sides[i], size[i], padding_counts=padding_counts) for i in (0, 1)
+    ]
+    return sums / torch.from_numpy(np.outer(*lengths)).to(x)
 
 
 def stochastic(call: Call, kernel: Pair, stride: Pair, size: Pair) -> torch.Tensor:
     """In training, an element of each window, drawn with a probability as its value; else the mean of the values
-    weighted by themselves (Zeiler and Fergus, 2013). Values are not negative."""
+    weighted by themselves (Zeiler and Fergus, 2013). Values are not negative. NetError for training on a processor:
+    Caffe has code for graphics cards alone, and a network that nobody could have trained is a mistake."""
     x = padded(call.x, whole(call.x, kernel, stride, ((0, 0), (0, 0)), size))
     values = windows(x, kernel, stride, (1, 1)).flatten(-2)
     if not call.training:
         return values.square().sum(-1) / (values.sum(-1) + TINY)
+    if x.device.type == "cpu":
+        call.placed.refuse(
+            "pool: STOCHASTIC is trained on a graphics card only, as in Caffe: use --device cuda, or AVE"
+        )
+    return drawn(values, call.generator)
+
+
+def drawn(values: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+    """One of the values along the last axis, each with a probability in proportion to it."""
     sums = values.detach().cumsum(-1)
-    draw = torch.empty_like(sums[..., :1]).uniform_(generator=call.generator) * sums[..., -1:]
+    draw = torch.empty_like(sums[..., :1]).uniform_(generator=generator) * sums[..., -1:]
     chosen = (sums < draw).sum(-1, keepdim=True).clamp_max(values.shape[-1] - 1)
     return values.gather(-1, chosen).squeeze(-1)
 

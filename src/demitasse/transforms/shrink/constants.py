@@ -71,15 +71,14 @@ def pooled(tied: Tied, inputs: Known) -> Known:
     first, placed = inputs[0], tied.placed
     if first is None or not isinstance(placed, Pooling):
         return [first] * len(tied.outputs)
-    method = placed.param.string("pool", "MAX")
     kernel, steps = placed.kernel, placed.stride
     plain = all(k is not UNKNOWN and s <= k for k, s in zip(kernel, steps, strict=True)) or placed.everything
-    if method in ("AVE", "1"):
+    if placed.method == "AVE":
         plain = plain and not any(sum(pad) for pad in placed.padding)
-    elif method not in ("MAX", "0"):
+    elif placed.method == "STOCHASTIC":
         plain = False
     sparse = not placed.everything and any(s > k for k, s in zip(kernel, steps, strict=True))
-    if sparse and method in ("MAX", "0"):  # A window without an element gives the lowest number there is.
+    if sparse and placed.method == "MAX":  # A window without an element gives the lowest number there is.
         return [varying(len(first))] * len(tied.outputs)
     out = first if plain else only_zero(first)
     return [out, *(varying(len(first)),) * (len(tied.outputs) - 1)]

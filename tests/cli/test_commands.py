@@ -78,7 +78,7 @@ def test_quiet_is_quiet(here, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("given", [[DEPLOY, MODEL], [DEPLOY], ["x.demi"], ["y.demi"]])
+@pytest.mark.parametrize("given", [[DEPLOY, MODEL], [DEPLOY], ["x.demi"], ["y.demi"], ["."]])
 def test_inspect_takes_every_form(here, given, capsys):
     main(["compress", DEPLOY, MODEL, "-o", "x.demi", "--lossless", "-q"])
     files.save(files.load(DEPLOY, MODEL), "y.demi")

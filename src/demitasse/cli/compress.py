@@ -30,7 +30,7 @@ __all__ = ["command"]
 
 
 @click.command("compress")
-@model_argument("DEPLOY MODEL | FILE.demi")
+@model_argument("DEPLOY MODEL | FILE.demi | DIR")
 @output("Name of the .demi to write.")
 @click.option(
     "--quality",

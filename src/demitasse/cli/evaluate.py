@@ -32,7 +32,7 @@ OVERLAP, SCORE, BATCH = 0.5, 0.5, 32
 
 
 @click.command("evaluate")
-@model_argument("DEPLOY MODEL | FILE.demi | FILE.onnx")
+@model_argument("DEPLOY MODEL | FILE.demi | DIR | FILE.onnx")
 @click.option(
     "--data",
     type=click.Path(path_type=Path),

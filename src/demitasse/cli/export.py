@@ -57,7 +57,7 @@ class Shape(click.ParamType[Any]):
 
 
 @click.command("export")
-@model_argument("DEPLOY MODEL | FILE.demi")
+@model_argument("DEPLOY MODEL | FILE.demi | DIR")
 @output("Name of the .onnx to write.")
 @click.option(
     "--until", multiple=True, metavar="BLOB", help="End with this blob instead of the outputs; may be repeated."

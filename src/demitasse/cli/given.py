@@ -10,7 +10,7 @@ from typing import Any
 from demitasse import files
 from demitasse.cli.model import Source, kind, mention_slips, source
 from demitasse.cli.terminal import Terminal
-from demitasse.errors import FileError, OptionError
+from demitasse.errors import OptionError
 from demitasse.evaluate.models import Model, OnnxFile, Subject
 from demitasse.evaluate.runtimes import Execution
 from demitasse.evaluate.weights import check_finite
@@ -89,23 +89,10 @@ def split(paths: Sequence[Path]) -> list[Given]:
         elif what == "onnx":
             found.append(Given(onnx=path))
         else:
-            found.append(Given(source(pair_in(path) if what == "folder" else [path])))
+            found.append(Given(source([path])))
     if not complete:
         raise OptionError(f"{deploy} says what the network is; its weights are missing: give DEPLOY MODEL")
     return found
-
-
-def pair_in(folder: Path) -> list[Path]:
-    """The one prototxt and the one caffemodel in a folder, as ``-o DIR/`` leaves them. FileError if there are not."""
-    pair = []
-    for suffix in (".prototxt", ".caffemodel"):
-        paths = [path for path in sorted(folder.iterdir()) if path.suffix == suffix]
-        if len(paths) != 1:
-            raise FileError(
-                f"{folder}: a folder is taken for one prototxt and one caffemodel; it has {len(paths)} {suffix}"
-            )
-        pair += paths
-    return pair
 
 
 def executing(threads: int | None, device: str, seed: int, plugins: Sequence[Path] = ()) -> Execution:

@@ -21,7 +21,7 @@ NOTES = 6
 
 
 @click.command("inspect")
-@model_argument("DEPLOY [MODEL] | FILE.demi")
+@model_argument("DEPLOY [MODEL] | FILE.demi | DIR")
 @click.option("--all", "every", is_flag=True, help="Show layers without weights, too.")
 @json_output
 @threads

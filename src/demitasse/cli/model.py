@@ -51,10 +51,13 @@ def kind(path: Path) -> str:
 
 
 def source(paths: Sequence[Path], *, weights: bool = True) -> Source:
-    """The files of ``DEPLOY MODEL`` or ``FILE.demi``. ``weights``: a prototxt alone is not enough.
+    """The files of ``DEPLOY MODEL``, ``FILE.demi``, or a folder with a prototxt and a caffemodel. ``weights``: a
+    prototxt alone is not enough.
 
     OptionError says what is missing or in the wrong order, FileError what is no file that can be read.
     """
+    if len(paths) == 1 and paths[0].is_dir():
+        paths = pair_in(paths[0])
     kinds = [kind(path) for path in paths]
     if "onnx" in kinds:
         raise OptionError(f"{paths[kinds.index('onnx')]} is an ONNX model: only compare and evaluate take those")
@@ -77,7 +80,20 @@ def source(paths: Sequence[Path], *, weights: bool = True) -> Source:
             raise OptionError(f"{paths[0]} is not a prototxt: give DEPLOY MODEL")
         case [_, _]:
             raise OptionError("a .demi holds the whole network: give it alone")
-    raise OptionError(f"{len(paths)} files given: a network is DEPLOY MODEL, or one FILE.demi")
+    raise OptionError(f"{len(paths)} files given: a network is DEPLOY MODEL, one FILE.demi, or a folder")
+
+
+def pair_in(folder: Path) -> list[Path]:
+    """The one prototxt and the one caffemodel in a folder, as ``-o DIR/`` leaves them. FileError if there are not."""
+    pair = []
+    for suffix in (".prototxt", ".caffemodel"):
+        paths = [path for path in sorted(folder.iterdir()) if path.suffix == suffix]
+        if len(paths) != 1:
+            raise FileError(
+                f"{folder}: a folder is taken for one prototxt and one caffemodel; it has {len(paths)} {suffix}"
+            )
+        pair += paths
+    return pair
 
 
 def form(output: str) -> Form:

@@ -42,7 +42,7 @@ class Real(click.FloatRange):
 
 
 def model_argument(metavar: str) -> Callable[[F], F]:
-    """DEPLOY MODEL, or one FILE.demi: looked at by `demitasse.cli.model`."""
+    """DEPLOY MODEL, one FILE.demi, or a folder with the two files: looked at by `demitasse.cli.model`."""
     return click.argument("model", nargs=-1, required=True, metavar=metavar, type=click.Path(path_type=Path))
 
 

@@ -26,7 +26,7 @@ CELLS = ("layers", "channels", "keep", "left", "error", "macs", "params")
 
 
 @click.command("sensitivity")
-@model_argument("DEPLOY MODEL | FILE.demi")
+@model_argument("DEPLOY MODEL | FILE.demi | DIR")
 @showing
 @click.option("--criterion", type=click.Choice(CRITERIA), default="l2", help="Which channels leave first (see prune).")
 @click.option(

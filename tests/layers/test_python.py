@@ -13,7 +13,7 @@ from layers.reference import layer
     ("text", "expected"),
     [
         ("'feat_stride': 16", {"feat_stride": 16}),
-        ("'feat_stride': 16\n'scales': !!python/tuple [4, 8]", {"feat_stride": 16, "scales": "!!python/tuple [4"}),
+        ("'feat_stride': 16\n'scales': !!python/tuple [4, 8]", {"feat_stride": 16, "scales": [4, 8]}),
         ("{'split': 'train', 'mean': (104.0, 116.5)}", {"split": "train", "mean": (104.0, 116.5)}),
         ("num_classes: 21", {"num_classes": 21}),
         ("num_classes: 21\nsplit: train", {"num_classes": 21, "split": "train"}),

@@ -7,7 +7,8 @@ torch = pytest.importorskip("torch")
 
 from demitasse.errors import NetError  # noqa: E402
 from demitasse.layers.anchors import anchors  # noqa: E402
-from runtime.one_layer import run  # noqa: E402
+from demitasse.runtime.proposals import proposal, pvanet_proposal  # noqa: E402
+from runtime.one_layer import call_of, run  # noqa: E402
 
 RS = np.random.RandomState(8)
 KNOWN = """-84 -40 99 55  -176 -88 191 103  -360 -184 375 199
@@ -78,11 +79,32 @@ def test_regions_are_those_of_the_definition():
         (layer_text("{}"), 1, "feat_stride"),
         (layer_text("{ 'feat_stride': 16, 'scales': [4, 8] }"), 1, "6 anchors"),
         (layer_text("{ 'feat_stride': 16, 'scales': 'big' }"), 1, "scales"),
+        (layer_text("{ 'feat_stride': 16, 'ratios': [0, 1] }"), 1, "ratios .* above 0"),
     ],
 )
 def test_what_does_not_fit_is_refused(text, images, said):
     with pytest.raises(NetError, match=f'layer "L".*{said}'):
         run("Python", text, *inputs(images))
+
+
+def test_ratios_of_pvanet_make_its_anchors():
+    scores, moves, info = inputs()
+    text = "{ 'feat_stride': 16, 'ratios': [0.5, 1, 2], 'scales': [8, 16, 32] }"
+    same, other = (run("Python", layer_text(said), scores, moves, info) for said in (text, "{ 'feat_stride': 16 }"))
+    np.testing.assert_array_equal(same, other)
+    three = (scores[:, :6], moves[:, :12], info)
+    regions = run("Python", layer_text("{ 'feat_stride': 16, 'ratios': [1], 'scales': [2, 3, 5] }"), *three)
+    assert regions.shape[1] == 5
+
+
+def test_anchors_in_a_compiled_layer_are_sides_in_pixels_or_by_a_plugin_pvanets_multiples():
+    scores, moves, info = (each[:, :4] if each.ndim == 4 else each for each in inputs())
+    moves, info = np.zeros((1, 8, 6, 7), np.float32), np.float32([[200, 300, 1]])
+    text = "proposal_param { ratio: 1 scale: 2 scale: 4 min_size: 1 nms_thresh: 1 post_nms_topn: 84 }"
+    for compute, sides in ((proposal, {2, 4}), (pvanet_proposal, {32, 64})):
+        regions = compute(call_of("Proposal", text, [scores, moves, info]))[0].numpy()
+        inner = regions[(regions[:, 1:3] > 0).all(1) & (regions[:, 3] < 299) & (regions[:, 4] < 199)]
+        assert set((inner[:, 3] - inner[:, 1]).tolist()) == sides
 
 
 def test_parameters_of_another_fork_are_refused():

@@ -6,9 +6,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
+
+from demitasse.layers.anchors import anchors
 from demitasse.layers.layertype import Counts, LayerType
 from demitasse.layers.sizes import UNKNOWN, Shape
 
@@ -16,6 +20,9 @@ __all__ = ["KNOWN", "Python", "parse_param_str"]
 
 LONGEST = 10_000
 """Characters of a ``param_str`` that are looked at."""
+
+TUPLE = "!!python/tuple"
+"""What PyYAML writes before a tuple: a list is as good."""
 
 
 class Python(LayerType):
@@ -47,6 +54,19 @@ class Python(LayerType):
         value = self.options.get(name, default)
         return value if isinstance(value, int) else default
 
+    def anchor_shapes(self) -> npt.NDArray[np.float32]:
+        """The anchors of a ProposalLayer, rows of corners: py-faster-rcnn's, or with ``scales`` and (PVANet) ``ratios``
+        from ``param_str``. NetError for what are no lists of numbers above 0."""
+        return anchors(16, self._numbers("ratios", (0.5, 1, 2)), self._numbers("scales", (8, 16, 32)))
+
+    def _numbers(self, name: str, default: Sequence[float]) -> Sequence[float]:
+        found = self.options.get(name, default)
+        if not isinstance(found, list | tuple) or not found:
+            self.refuse(f"{name} in its param_str should be a list of numbers")
+        if not all(isinstance(each, int | float) and each > 0 for each in found):
+            self.refuse(f"{name} in its param_str should be a list of numbers above 0")
+        return found
+
     def parameters(self) -> tuple[Shape, ...] | None:
         return () if self.known else None
 
@@ -62,14 +82,16 @@ def parse_param_str(text: str) -> Mapping[str, Any]:
 
     Only literals are understood; anything else gives an empty mapping. Nothing is executed.
     """
-    text = text.strip()
+    text = text.replace(TUPLE, "").strip()
     if not text or len(text) > LONGEST:
         return {}
     for source in (text, "{" + text + "}"):
         value = _literal(source)
         if isinstance(value, dict):
             return {str(key): item for key, item in value.items()}
-    pairs = [line.partition(":") for line in text.strip("{}").replace(",", "\n").splitlines()]
+    inside = text.strip("{}")
+    lines = inside.splitlines() if "\n" in inside else inside.split(",")
+    pairs = [line.rstrip(", ").partition(":") for line in lines]
     return {key.strip(" '\""): _literal(item.strip()) for key, colon, item in pairs if colon}
 
 
@@ -86,12 +108,11 @@ def _proposals(layer: Python) -> tuple[Shape | None, ...]:
 
 
 def _anchor_targets(layer: Python) -> tuple[Shape | None, ...]:
-    scales = layer.options.get("scales", (8, 16, 32))
-    anchors = 3 * (len(scales) if isinstance(scales, list | tuple) else 3)
+    number = len(layer.anchor_shapes())
     scores = layer.inputs[0] if layer.inputs else ()
     height, width = scores[-2:] if len(scores) == 4 else (UNKNOWN, UNKNOWN)
-    targets = (1, 4 * anchors, height, width)
-    return (1, 1, anchors * height, width), targets, targets, targets
+    targets = (1, 4 * number, height, width)
+    return (1, 1, number * height, width), targets, targets, targets
 
 
 def _proposal_targets(layer: Python) -> tuple[Shape | None, ...]:

@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from demitasse.layers.anchors import anchors, anchors_in_pixels
+from demitasse.layers.anchors import anchors_in_pixels
 from demitasse.layers.python import Python
 from demitasse.onnx.call import Call, Result
 
@@ -49,12 +49,10 @@ def python(call: Call) -> Result:
         call.refuse(f"it is somebody's Python code, {module}.{name}")
     if call.known(call.shape[0], "it takes one picture at a time") != 1:
         call.refuse(f"it is given {call.shape[0]} pictures, and takes one at a time: use --batch 1")
-    scales, stride = placed.options.get("scales", (8, 16, 32)), placed.option("feat_stride", 0)
-    if not isinstance(scales, list | tuple) or not all(isinstance(scale, int | float) for scale in scales):
-        call.refuse("scales in its param_str should be a list of numbers")
+    stride = placed.option("feat_stride", 0)
     if stride < 1:
         call.refuse("its param_str gives no feat_stride")
-    boxes = moved(call, anchors(16, (0.5, 1, 2), scales), stride)
+    boxes = moved(call, placed.anchor_shapes(), stride)
     zoom = call.slice(call.op("Reshape", call.inputs[2], call.integers(1, -1)), 1, 2, 3)
     least = call.op("Mul", zoom, call.floats(16.0))
     found = chosen(call, boxes, Limits(6000, 300, 0.7, LOWEST), call.op("Unsqueeze", least, call.integers(0)))

@@ -5,7 +5,7 @@ None has a gradient. They differ in what they do with small boxes, and in where 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from demitasse.runtime.boxes import Boxes, descending, offsets, suppress
 from demitasse.runtime.operation import Call
 from demitasse.runtime.quicksort import falling
 
-__all__ = ["proposal", "proposal_layer"]
+__all__ = ["proposal", "proposal_layer", "pvanet_proposal"]
 
 Array = npt.NDArray[np.float32]
 
@@ -37,9 +37,22 @@ def proposal(call: Call) -> tuple[torch.Tensor, ...]:
     """Proposal: regions (image, x1, y1, x2, y2), best first, and their scores.
 
     As in the forks of BVLC Caffe 1.0 that took the layer over from PVANet: ``scale`` is the side of an anchor in
-    pixels (PVANet's own multiplies ``base_size`` by it), and the scale of the picture does not count for ``min_size``.
-    A box below that is not left out: its score counts as 0.
+    pixels, and the scale of the picture does not count for ``min_size``. A box below that is not left out: its score
+    counts as 0.
     """
+    return proposed(call, anchors_in_pixels)
+
+
+def pvanet_proposal(call: Call) -> tuple[torch.Tensor, ...]:
+    """Proposal as PVANet's own Caffe has it: ``base_size`` times ``scale`` is the side of an anchor. Nothing in a file
+    tells it from `proposal`; a plugin that says ``OPERATIONS = {"Proposal": pvanet_proposal}`` does."""
+    return proposed(call, anchors)
+
+
+def proposed(
+    call: Call, shapes_of: Callable[[int, Sequence[float], Sequence[float]], Boxes]
+) -> tuple[torch.Tensor, ...]:
+    """`proposal`, with anchors of ``base_size``, ``ratio`` and ``scale`` by a rule."""
     param = call.param
     if any(name in param for name in ("anchor_scale", "anchor_ratio", "rpn_nms_thresh", "max_rois", "rpn_min_size")):
         call.placed.refuse("has the parameters of Synopsys' fork, whose boxes and thresholds differ; not computed here")
@@ -49,7 +62,7 @@ def proposal(call: Call) -> tuple[torch.Tensor, ...]:
         param.number("nms_thresh", 0.7),
         param.number("min_size", 16),
     )
-    shapes = anchors_in_pixels(param.integer("base_size", 16), param.numbers("ratio"), param.numbers("scale"))
+    shapes = shapes_of(param.integer("base_size", 16), param.numbers("ratio"), param.numbers("scale"))
     chosen = []
     for image in range(call.x.shape[0]):
         boxes, scores = candidates(call, image, shapes, param.integer("feat_stride", 16))
@@ -64,19 +77,16 @@ def proposal_layer(call: Call) -> tuple[torch.Tensor, ...]:
     """Python's ``rpn.proposal_layer.ProposalLayer`` (py-faster-rcnn): regions, best first, and their scores.
 
     Boxes below 16 pixels of the original picture are left out; 6000 before suppression at 0.7 and 300 after, in
-    training 12000 and 2000. ``param_str``: ``feat_stride``, and perhaps ``scales``.
+    training 12000 and 2000. ``param_str``: ``feat_stride``, and perhaps ``scales`` and (PVANet) ``ratios``.
     """
-    options = call.of(Python).options
+    python = call.of(Python)
     if call.x.shape[0] != 1:
         call.placed.refuse(f"is given {call.x.shape[0]} pictures; it takes one at a time")
-    scales = options.get("scales", (8, 16, 32))
-    if not isinstance(scales, list | tuple) or not all(isinstance(scale, int | float) for scale in scales):
-        call.placed.refuse("scales in its param_str should be a list of numbers")
-    stride = options.get("feat_stride")
+    stride = python.options.get("feat_stride")
     if not isinstance(stride, int) or stride < 1:
         call.placed.refuse("needs feat_stride in its param_str")
     limits = Limits(12000, 2000, 0.7, 16) if call.training else Limits(6000, 300, 0.7, 16)
-    boxes, scores = candidates(call, 0, anchors(16, (0.5, 1, 2), scales), stride)
+    boxes, scores = candidates(call, 0, python.anchor_shapes(), stride)
     large = (sides_of(boxes) >= limits.side * call.inputs[2].detach()[0, 2].item()).all(1)
     boxes, scores = boxes[large], scores[large]
     order = descending(scores)[: limits.before]

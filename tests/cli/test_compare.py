@@ -9,6 +9,10 @@ import pytest
 
 from demitasse import files
 from demitasse.cli import main
+from demitasse.cli.compare import weights_in_words
+from demitasse.evaluate.comparison import Comparison
+from demitasse.evaluate.outputs import OutputError
+from demitasse.evaluate.weights import WeightError
 from demitasse.net import Dense, Layer, Net
 from networks import small_classifier, small_detector
 
@@ -247,3 +251,19 @@ def test_bad_input_is_one_line(here, change, arguments, message, capsys):
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert any(part in err for part in message.split("|")), err
+
+
+def test_weights_are_put_in_decibels_only_where_layers_are_the_same():
+    def error(layer: str, noise: float) -> WeightError:
+        return WeightError(layer, 0, (4, 4), 1.0, noise, noise)
+
+    outputs = (OutputError("y", "values", 1.0, 1e-12, 1e-6),)
+    two = (error("a", 0.0), error("b", 0.3))
+    noisy = weights_in_words(Comparison((error("a", 0.0), error("b", 0.002)), ()))
+    assert noisy == "30.0 dB signal to noise, in matrices and kernels"
+    assert weights_in_words(Comparison(two[:1], ())) == "the same to the bit, in matrices and kernels"
+    assert weights_in_words(Comparison(two, (), outputs)) == "others, which give the same outputs"
+    assert weights_in_words(Comparison((), ("a",))) == "no layer has weights of the same shapes in both"
+    assert weights_in_words(Comparison(two, ("bn",), outputs)) == (
+        "1 of 2 layers of the same shapes are the same to the bit; others in number or shape: bn"
+    )

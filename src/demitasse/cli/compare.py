@@ -16,6 +16,7 @@ from demitasse.cli.showing import other_inputs, showing
 from demitasse.cli.terminal import Terminal
 from demitasse.cli.verdict import said
 from demitasse.errors import NetError, VerificationError
+from demitasse.evaluate.comparison import Comparison
 from demitasse.evaluate.models import Subject
 from demitasse.evaluate.outputs import OutputError
 from demitasse.evaluate.shown import Shown
@@ -23,7 +24,7 @@ from demitasse.evaluate.side_by_side import SideBySide, side_by_side
 from demitasse.report.quantities import decibel
 from demitasse.report.table import Column
 
-__all__ = ["TOLERANCE", "command"]
+__all__ = ["TOLERANCE", "command", "weights_in_words"]
 
 TOLERANCE = 0.01
 """Relative error (L2) of an output: a little more than what ``compress`` leaves by default (41 dB, 0.9 %). What only
@@ -40,6 +41,10 @@ COLUMNS = (
 
 NAMED = 4
 """Layers that are named before it is said how many more there are."""
+
+SAME_FUNCTION, ROUNDING = 60.0, 1e-4
+"""Decibels of the weights below which, and relative error of the outputs down to which, they must be two ways to write
+one function (channels scaled, or in another order): noise of 60 dB would show at the outputs."""
 
 
 @click.command("compare")
@@ -108,7 +113,7 @@ class Request:
         if found.comparison.skipped:
             raise NetError(f"the outputs cannot be compared: {found.comparison.skipped}")
         if isinstance(first, Subject) and isinstance(second, Subject):
-            show_weights(terminal, found)
+            terminal.step("weights", weights_in_words(found.comparison))
         show_outputs(terminal, found)
         result: Mapping[str, Any] = {
             "command": "compare",
@@ -123,18 +128,27 @@ class Request:
         return 0
 
 
-def show_weights(terminal: Terminal, found: SideBySide) -> None:
-    """How far the weights are apart."""
-    comparison = found.comparison
-    text = f"{decibel(comparison.weight_snr)} signal to noise, in matrices and kernels"
-    if comparison.weight_snr == math.inf:
-        text = "the same to the bit, in matrices and kernels"
+def weights_in_words(comparison: Comparison) -> str:
+    """How far the weights are apart. Where a transform has been at work, weights of the same name are another layer's
+    share of the same function, and how far they are apart says nothing."""
     if comparison.weight_snr is None:
-        text = "no layer has weights of the same shapes in both"
+        return "no layer has weights of the same shapes in both"
+    ratio = f"{decibel(comparison.weight_snr)} signal to noise, in matrices and kernels"
+    if comparison.weight_snr == math.inf:
+        ratio = "the same to the bit, in matrices and kernels"
     if names := comparison.unmatched:
+        layers: dict[str, bool] = {}
+        for error in comparison.weights:
+            layers[error.layer] = layers.get(error.layer, True) and error.noise == 0
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        text += f"; others in number or shape: {', '.join(names[:NAMED])}{more}"
-    terminal.step("weights", text)
+        return (
+            f"{sum(layers.values())} of {len(layers)} layers of the same shapes are the same to the bit; "
+            f"others in number or shape: {', '.join(names[:NAMED])}{more}"
+        )
+    worst = comparison.worst
+    if comparison.weight_snr < SAME_FUNCTION and worst is not None and worst.relative < ROUNDING:
+        return "others, which give the same outputs"
+    return ratio
 
 
 def show_outputs(terminal: Terminal, found: SideBySide) -> None:

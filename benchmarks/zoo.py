@@ -11,10 +11,11 @@ import numpy as np
 import demitasse as dm
 from corpus import ZOO, zoo
 from demitasse.errors import DemitasseError
-from demitasse.layers import UNKNOWN, LayerType, build, infer, known, layer_type
+from demitasse.layers import UNKNOWN, LayerType, Shape, build, infer, known, layer_type
 from demitasse.layers.python import Python
 from demitasse.layers.ties import tie
 from demitasse.message import Message
+from demitasse.transforms.consistency import consistent
 
 PICTURES = {
     "cifar": (3, 32, 32),
@@ -54,15 +55,85 @@ def candidates() -> Iterator[tuple[str, Path, Path | None]]:
             yield path.stem, path, None
 
 
-def ready(name: str, prototxt: Path, weights: Path | None, seed: int) -> Ready:
-    """The network with all weights, its sources as inputs, and something to feed it. NetError if that is impossible."""
+def ready(name: str, prototxt: Path, weights: Path | None, seed: int, macs: float = np.inf) -> Ready:
+    """The network with all weights, its sources as inputs, and something to feed it. NetError if that is impossible.
+
+    Above that many ``macs`` its pictures become smaller, as far as its layers allow (see `smaller`)."""
     rng = np.random.default_rng(seed)
     net = dm.load(prototxt) if weights is None else dm.load(prototxt, weights)
-    net = without_losses(with_inputs(one_phase(net), name))
+    net = smaller(without_losses(with_inputs(one_phase(net), name)), macs)
     if weights is None:
         net = with_weights(net, rng)
     graph = build(net)
     return Ready(name, net, fed(graph, infer(graph, strict=False).blobs, rng))
+
+
+def trained(name: str, prototxt: Path, weights: Path | None, seed: int, macs: float) -> tuple[dm.Net, dict[str, Shape]]:
+    """The file as it is, with all phases and all weights, and shapes for what its data layers do not say, or say larger
+    than so many ``macs`` allow."""
+    net = dm.load(prototxt) if weights is None else dm.load(prototxt, weights)
+    made: dict[str, tuple[dm.Tensor, ...]] = {}
+    shapes: dict[str, Shape] = {}
+    for phase in ("TRAIN", "TEST"):
+        try:
+            graph = build(net, phase)
+            one = smaller(with_inputs(net.with_layers(map(ruleless, graph.layers)), name), macs)
+            found = infer(build(one), strict=False).blobs
+            shapes.update((layer.outputs[0], found[layer.outputs[0]]) for layer in one.layers if layer.type == "Input")
+            if weights is None:
+                one = with_weights(one, np.random.default_rng(seed))
+            made.update((layer.name, layer.tensors) for layer in one.layers)
+        except DemitasseError:
+            continue  # What belongs to the other phase only; if it is needed, stripping says so.
+    shapes = {blob: (1, *shape[1:]) for blob, shape in shapes.items()}
+    return net.with_layers(one.with_tensors(made.get(one.name, one.tensors)) for one in net.layers), shapes
+
+
+def smaller(net: dm.Net, macs: float) -> dm.Net:
+    """The network with smaller pictures, one at a time, such that it takes at most so many ``macs``: the largest that do
+    and that all layers can work with, or the smallest that they can work with. Weights that are there have to fit."""
+    best, least = net, np.inf
+    fixed = any("upsample_w" in layer.message.message("upsample_param") for layer in net.layers)
+    ratios = [1.0] if fixed else [0.84**n for n in range(14)]
+    for alone, ratio in ((False, 1.0), *((alone, ratio) for ratio in ratios for alone in (True, False))):
+        for grid, more in ((1, 0), (32, 0), (32, 1), (32, 3), (16, 0)):
+            one = resized(net, alone, ratio, grid, more)
+            try:
+                found = infer(build(consistent(one)))
+            except DemitasseError:
+                continue
+            cost = found.total_macs
+            if any(shape is not None and 0 in shape for shape in found.blobs.values()):
+                continue
+            if cost and cost <= macs:
+                return one
+            if cost and cost < least:
+                best, least = one, cost
+    return best
+
+
+def resized(net: dm.Net, alone: bool, ratio: float, grid: int, more: int) -> dm.Net:
+    """With so much smaller pictures, in multiples of ``grid`` plus some ``more``, at least 32 high; ``alone``: in a
+    batch of one. What has less than four axes, or is a few numbers large, stays."""
+    layers = []
+    for layer in net.layers:
+        if layer.type == "Input" and (alone or ratio < 1):
+            shapes = []
+            for shape in layer.message.message("input_param").messages("shape"):
+                dims = list(shape.integers("dim"))
+                if len(dims) == 4:
+                    dims[0] = 1 if alone else dims[0]
+                    sizes = (max(32, round(size * ratio / grid) * grid + more) for size in dims[2:])
+                    dims[2:] = [min(pair) for pair in zip(dims[2:], sizes, strict=True)]
+                shapes.append(("shape", Message.of(("dim", tuple(dims)))))
+            layer = replace(layer, message=Message.of(("input_param", Message.of(*shapes))))
+        layers.append(layer)
+    return net.with_layers(layers)
+
+
+def ruleless(layer: dm.Layer) -> dm.Layer:
+    """Without rules about phases."""
+    return replace(layer, message=layer.message.remove("include", "exclude"))
 
 
 def one_phase(net: dm.Net) -> dm.Net:
@@ -73,8 +144,7 @@ def one_phase(net: dm.Net) -> dm.Net:
         except DemitasseError:
             continue
         if sum(bool(layer.inputs) for layer in graph.layers) > 1:
-            rules = ("include", "exclude")
-            return net.with_layers(replace(one, message=one.message.remove(*rules)) for one in graph.layers)
+            return net.with_layers(map(ruleless, graph.layers))
     raise dm.NetError("no phase hangs together")
 
 

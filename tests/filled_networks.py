@@ -50,6 +50,8 @@ def random(one: Layer, index: int, shape: tuple[int, ...], rng: np.random.Genera
     values = rng.standard_normal(shape)
     if one.type == "BatchNorm":
         values = (values, 2 * rng.uniform(0.5, 1.5, shape), np.full(shape, 2.0))[index]
+    elif one.type == "BN" and index == 3:
+        values = rng.uniform(0.5, 1.5, shape)
     elif one.type == "Scale" and index == 0:
         values = rng.uniform(0.3, 2.0, shape) * rng.choice([-1, 1], shape)
     elif len(shape) > 1:

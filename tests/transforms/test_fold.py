@@ -65,6 +65,25 @@ def test_in_front_of_a_convolution_only_without_padding_or_without_shift(options
         assert "pads its input with zeros" in reasons(folded, "fold")["s"]
 
 
+@pytest.mark.parametrize(
+    ("options", "blobs", "reason"),
+    [
+        ("bn_param { bn_mode: INFERENCE scale_filler { type: 'constant' } }", 2, ""),
+        ("bn_param { scale_filler { type: 'constant' } }", 2, "the statistics of each batch"),
+        ("bn_param { slope_filler { type: 'constant' } }", 4, ""),
+        ("bn_param { frozen: true eps: 0.01 }", 4, ""),
+    ],
+)
+def test_batch_normalisation_of_forks_folds_if_it_is_one_number_for_each_channel(options, blobs, reason):
+    net = filled(data(2, 4, 6, 6) + conv("x", "data") + layer("BN", "b", "x", options))
+    assert len(net.layers[-1].tensors) == blobs
+    folded = Fold()(net)
+    assert ("BN" in types(folded)) == bool(reason)
+    assert error(net, folded) < 1e-6
+    if reason:
+        assert reason in reasons(folded, "fold")["b"]
+
+
 @pytest.mark.parametrize("kernel", [1, 2])
 def test_a_deconvolution_sees_a_shift_everywhere_only_if_it_covers_each_place_once(kernel):
     text = data(1, 3, 4, 4) + SCALE.format("data", "s")

@@ -1,5 +1,5 @@
-"""Layers that multiply each channel by a number and add another, and nothing else: BatchNorm in use, Scale, Bias, and
-Power of exponent one."""
+"""Layers that multiply each channel by a number and add another, and nothing else: BatchNorm in use, also as forks have
+it, Scale, Bias, and Power of exponent one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from demitasse.net import Layer, Tensor
 
 __all__ = ["AFFINE", "Affine", "affine"]
 
-AFFINE: Final = ("BatchNorm", "Bias", "Power", "Scale")
+AFFINE: Final = ("BN", "BatchNorm", "Bias", "Power", "Scale")
 """Types that may be affine, depending on their options."""
 
 Wide = npt.NDArray[np.float64]
@@ -75,6 +75,24 @@ def batch_norm(layer: Layer, axes: int | None) -> Affine | str:
     return found.then(Affine(learned[0], learned[1], 1)) if learned else found
 
 
+def fork_batch_norm(layer: Layer, axes: int | None) -> Affine | str:
+    """SegNet's BN in mode INFERENCE (scale and shift, into which the statistics have gone), and PSPNet's (slope, shift,
+    mean and variance, as they are)."""
+    options = layer.message.message("bn_param")
+    if len(layer.tensors) == 2:
+        if options.string("bn_mode", "LEARN") not in ("INFERENCE", "1"):
+            return "it normalises by the statistics of each batch"
+        return Affine(wide(layer.tensors[0]), wide(layer.tensors[1]), 1)
+    if phase_of(layer.message, "TEST") != "TEST":
+        return "it works as in training"
+    if len(layer.tensors) != 4:
+        return "it has no statistics" if not layer.tensors else f"it has {len(layer.tensors)} blobs"
+    slope, shift, mean, variance = map(wide, layer.tensors)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scale = slope / np.sqrt(variance + float(np.float32(options.number("eps", 1e-5))))
+        return Affine(scale, shift - mean * scale, 1)
+
+
 def scaling(layer: Layer, axes: int | None) -> Affine | str:
     """A learned scale, and a learned bias behind it."""
     options = layer.message.message("scale_param")
@@ -108,7 +126,13 @@ def power(layer: Layer, axes: int | None) -> Affine | str:
     return Affine(np.array([float(np.float32(scale))]), np.array([float(np.float32(shift))]), None)
 
 
-RULES: Final = {"BatchNorm": batch_norm, "Bias": adding, "Power": power, "Scale": scaling}
+RULES: Final = {
+    "BN": fork_batch_norm,
+    "BatchNorm": batch_norm,
+    "Bias": adding,
+    "Power": power,
+    "Scale": scaling,
+}
 
 
 def spanned(layer: Layer, field: str, axes: int | None) -> tuple[int | None] | str:

@@ -16,6 +16,7 @@ from demitasse.layers.pooling import Pooling
 from demitasse.layers.sizes import UNKNOWN, known
 from demitasse.layers.tying import Tied
 from demitasse.layers.units import Units, carried
+from demitasse.transforms.affine import Affine, affine
 from demitasse.transforms.shrink.functions import FUNCTIONS, Function
 
 __all__ = ["CONSTANTS", "Constants", "Known", "bordered", "gathered_width", "places", "varying"]
@@ -100,6 +101,17 @@ def batch_norm(tied: Tied, inputs: Known) -> Known:
     if len(tied.layer.tensors) == 5:
         out = out * array(tied, 3).reshape(-1) + array(tied, 4).reshape(-1)
     return [np.where(np.isfinite(out), out, np.nan)]
+
+
+def fork_batch_norm(tied: Tied, inputs: Known) -> Known:
+    """The forks' BN, where it is a factor and a bias for each channel; by statistics of the batch nothing is known."""
+    first = inputs[0]
+    if first is None:
+        return [None]
+    found = affine(tied.layer, tied.placed.inputs[0])
+    if not isinstance(found, Affine) or len(found.scale) != len(first):
+        return [varying(len(first))]
+    return [np.where((found.scale == 0) | (first == 0), 0.0, first * found.scale) + found.shift]
 
 
 def scale(tied: Tied, inputs: Known) -> Known:
@@ -282,6 +294,7 @@ def bordered(tied: Tied) -> bool:
 CONSTANTS: dict[str, Callable[[Tied, Known], Known]] = {
     **{kind: function(*row) for kind, row in FUNCTIONS.items()},
     "Axpy": axpy,
+    "BN": fork_batch_norm,
     "BatchNorm": batch_norm,
     "BatchReindex": same,
     "Bias": scale,

@@ -82,7 +82,7 @@ class Group(click.Group):
 @click.group(
     cls=Group,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="A network is given as DEPLOY MODEL (prototxt, then caffemodel) or as one FILE.demi. "
+    epilog="A network is given as DEPLOY MODEL (prototxt, then caffemodel), as one FILE.demi, or as a folder with the two. "
     "Exit status: 0 done and verified, 1 beyond tolerance, 2 bad input or options.",
 )
 @click.option(
@@ -101,12 +101,9 @@ def say_version(context: click.Context, wanted: bool) -> None:
     """Print the version and leave, if that is wanted."""
     if not wanted:
         return
-    from importlib.metadata import PackageNotFoundError, version
+    from demitasse.version import version
 
-    try:
-        click.echo(f"demitasse {version('demitasse')}")
-    except PackageNotFoundError:
-        click.echo("demitasse, from its source folder")
+    click.echo(f"demitasse {version()}")
     context.exit()
 
 

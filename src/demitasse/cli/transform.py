@@ -25,15 +25,18 @@ from demitasse.cli.options import (
     threads,
     worker_threads,
 )
+from demitasse.cli.reporting import Side, check_report, report_folder, write_report
 from demitasse.cli.result import result_files, write_and_read
 from demitasse.cli.showing import showing
 from demitasse.cli.staging import scratch, staged
 from demitasse.cli.terminal import Terminal
 from demitasse.cli.verdict import OUTPUTS, output_rows, outputs_in_words
 from demitasse.errors import VerificationError
-from demitasse.evaluate.compare import Shown, Subject, compare
+from demitasse.evaluate.compare import Shown, Subject, compare_and_keep
 from demitasse.evaluate.comparison import Comparison
 from demitasse.evaluate.preprocessing import remembering
+from demitasse.evaluate.runtimes import Execution
+from demitasse.evaluate.trial import Trial
 from demitasse.evaluate.weights import check_finite
 from demitasse.net import Net, Note
 from demitasse.report.changes import LAYERS, TENSORS, Change, changes, layer_rows, listed, others, reshaped, tensor_rows
@@ -52,9 +55,10 @@ def transform_options(command: F) -> F:
     """DEPLOY MODEL or FILE.demi, ``-o``, and the options that all transforming commands have."""
     for option in reversed(
         (
-            model_argument("DEPLOY MODEL | FILE.demi"),
+            model_argument("DEPLOY MODEL | FILE.demi | DIR"),
             output("Folder for plain Caffe files, or NAME.demi."),
             showing,
+            report_folder,
             dry_run,
             no_run,
             json_output,
@@ -76,6 +80,7 @@ class Request:
     model: tuple[Path, ...]
     output: str
     shown: Shown
+    report: Path | None
     dry: bool
     run: bool
     as_json: bool
@@ -84,6 +89,7 @@ class Request:
 
     def __call__(self) -> int:
         """Do it. The exit status."""
+        check_report(self.report)
         given = source(self.model)
         targets = result_files(self.output, given)
         check_output(targets, given)
@@ -96,29 +102,33 @@ class Request:
         with (scratch if self.dry else staged)(targets) as paths:
             written = write_and_read(result, paths, self.output)
             nbytes = paths[-1].stat().st_size
-            found = self.compared(terminal, given, net, written)
+            found, trial = self.compared(terminal, given, net, written)
         before, after = footprint(net, given.bytes), footprint(written.net, nbytes)
         changed = changes(net, written.net)
         self.show(terminal, (before, after), changed, result.report[len(net.report) :])
         for target in targets:
             terminal.step("would write" if self.dry else "wrote", str(target))
-        terminal.result(
-            {
-                "command": self.command,
-                "recipe": as_steps(self.transforms),
-                "input": {"files": given.files, **before.as_dict()},
-                "output": {"files": targets, **after.as_dict()},
-                "written": not self.dry,
-                "verified": not found.skipped,
-                "tolerance": self.tolerance,
-                "comparison": found.as_dict(),
-                "layers": [change.as_dict() for change in changed],
-                "report": [
-                    {"step": note.step, "layer": note.layer, "text": note.text, **note.data}
-                    for note in result.report[len(net.report) :]
-                ],
-            }
-        )
+        facts: dict[str, Any] = {
+            "command": self.command,
+            "recipe": as_steps(self.transforms),
+            "input": {"files": given.files, **before.as_dict()},
+            "output": {"files": targets, **after.as_dict()},
+            "written": not self.dry,
+            "verified": not found.skipped,
+            "tolerance": self.tolerance,
+            "comparison": found.as_dict(),
+            "layers": [change.as_dict() for change in changed],
+            "report": [
+                {"step": note.step, "layer": note.layer, "text": note.text, **note.data}
+                for note in result.report[len(net.report) :]
+            ],
+        }
+        if self.report is not None:
+            demi = targets[0] if len(targets) == 1 and not self.dry else None
+            sides = Side(net, given.bytes, given.demi), Side(written.net, nbytes, demi)
+            threads = worker_threads(self.threads)
+            write_report(self.report, facts, *sides, found, trial, self.shown, terminal, threads)
+        terminal.result(facts)
         return 0
 
     @property
@@ -154,13 +164,17 @@ class Request:
             "generated": on_pictures(self.shown, threads) if not given and have_torch() else None,
         }
 
-    def compared(self, terminal: Terminal, given: Source, net: Net, written: Subject) -> Comparison:
-        """The original beside the result. VerificationError if more than rounding differs and only that should."""
+    def compared(
+        self, terminal: Terminal, given: Source, net: Net, written: Subject
+    ) -> tuple[Comparison, Trial | None]:
+        """The original beside the result, and what both gave. VerificationError if more than rounding differs and only
+        that should."""
         original = self.original(given, net)
-        found = compare(original, written, images=self.shown, run=self.run, threads=self.threads or 0)
+        execution = Execution(self.threads or 0)
+        found, trial = compare_and_keep(original, written, self.shown if self.run else None, execution, strict=True)
         if found.skipped:
             terminal.note(outputs_in_words(found))
-            return found
+            return found, trial
         worst, details = found.worst, {"command": self.command, "comparison": found.as_dict()}
         if found.missing:
             raise VerificationError(f"the result has no counterpart of {', '.join(found.missing)}", details)
@@ -169,7 +183,7 @@ class Request:
             raise VerificationError(f"{worst.name}: {error}", details)
         terminal.step("compared", outputs_in_words(found))
         terminal.table(OUTPUTS, output_rows(found), indent=4)
-        return found
+        return found, trial
 
     def original(self, given: Source, net: Net) -> Subject:
         """What the result is compared with: what was given, or what a transform says can be run in its place."""

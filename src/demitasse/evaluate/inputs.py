@@ -11,7 +11,7 @@ from demitasse.datasets.pictures import Picture
 from demitasse.errors import NetError
 from demitasse.evaluate.preprocessing import Preprocessing
 
-__all__ = ["feeds", "noise", "picture_shape", "place_in"]
+__all__ = ["feeds", "is_picture", "noise", "picture_shape", "place_in"]
 
 Shape = tuple[int, ...]
 Feed = dict[str, npt.NDArray[np.float32]]

@@ -121,6 +121,14 @@ class Preprocessing:
         values = np.where(inside, (planes - self.subtracted(shape)) * np.float32(self.scale), np.float32(0))
         return np.ascontiguousarray(values[None], np.float32)
 
+    def pixels(self, values: npt.NDArray[np.float32]) -> Picture:
+        """What a person would see of an input ``(n, channels, height, width)``: its first picture, blue first."""
+        planes = values[0] / np.float32(self.scale or 1.0) + self.subtracted(values.shape)
+        planes = np.repeat(planes[:1], 3, axis=0) if len(planes) < 3 else planes[:3]
+        if self.order == "rgb":
+            planes = planes[::-1]
+        return np.ascontiguousarray(np.moveaxis(np.clip(np.rint(planes), 0, 255), 0, -1), np.uint8)
+
     def subtracted(self, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
         """The mean, to be broadcast over channels × height × width. OptionError if it does not fit."""
         _, channels, height, width = shape

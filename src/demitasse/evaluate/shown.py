@@ -51,11 +51,13 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Fed:
-    """Sets of inputs. ``words``: what they are (``4 generated pictures``), ``prepared``: what was done to pixels."""
+    """Sets of inputs. ``words``: what they are (``4 generated pictures``), ``prepared``: what was done to pixels,
+    ``names``: of the pictures, one for each set."""
 
     feeds: list[Feed]
     words: str
     prepared: str = ""
+    names: tuple[str, ...] = ()
 
 
 def fed(shown: Shown, net: Net | None, inputs: Shapes, batch: int = 1) -> Fed:
@@ -80,7 +82,8 @@ def fed(shown: Shown, net: Net | None, inputs: Shapes, batch: int = 1) -> Fed:
     else:
         pictures = generated(shown.count, shape[2], shape[3], shown.seed)
     what = "photograph" if shown.folder is not None else "generated picture"
-    return Fed(feeds(inputs, pictures, prepare, batch), counted(len(pictures), what), str(prepare))
+    names = tuple(name for name, _ in pictures)
+    return Fed(feeds(inputs, pictures, prepare, batch), counted(len(pictures), what), str(prepare), names)
 
 
 def prepared_for(shown: Shown, net: Net | None, channels: int) -> Preprocessing:

@@ -16,7 +16,7 @@ from demitasse.evaluate.probes import Probe, probes
 from demitasse.evaluate.runtimes import Execution, Feeds, Results, Runtime, runtimes_for
 from demitasse.evaluate.shown import Fed, Shown, fed
 
-__all__ = ["Trial", "pairs", "run_original", "trial", "translated"]
+__all__ = ["Trial", "complete", "pairs", "run_original", "trial", "translated"]
 
 NO_RUNTIME = (
     "neither OpenCV nor PyTorch is installed: pip install 'demitasse[opencv]' or pip install 'demitasse[torch]'"

@@ -1,7 +1,7 @@
 """Distillation: a smaller network learns from the original what it should give, on pictures without labels.
 
-What is compared is what a decision is made from (logits, the scores and locations that a DetectionOutput reads), by its
-relative error, so that detectors learn as well as classifiers do (Hinton et al., arXiv 1503.02531, without labels).
+What is compared is what a decision is made from (`teacher`), by its relative error, so that detectors learn as well as
+classifiers do (Hinton et al., arXiv 1503.02531, without labels).
 A part of the pictures is held out, and the weights that do best on them are kept, those of the beginning among them:
 what comes out is never worse there than what went in.
 """
@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from demitasse.errors import NetError, OptionError
-from demitasse.evaluate.probes import Probe, probes
-from demitasse.layers import Graph, build
+from demitasse.errors import OptionError
+from demitasse.layers import build
 from demitasse.net import Dense, Layer, Net, Note, Tensor
 from demitasse.runtime.network import Network
+from demitasse.train.teacher import Teacher, relative_error, taught_at
 
-__all__ = ["Recovered", "recover", "taught_at"]
+__all__ = ["Recovered", "recover"]
 
 Feed = Mapping[str, npt.NDArray[np.float32]]
 Blobs = dict[str, torch.Tensor]
@@ -57,23 +57,6 @@ class Lesson:
     wanted: Blobs
 
 
-def taught_at(small: Graph, original: Graph) -> tuple[str, ...]:
-    """Blobs, of the same name in both networks, that say what the original decides from. NetError if there are none."""
-    places = {layer.name: layer for layer in original.layers}
-    known = {name for layer in small.layers for name in layer.outputs}
-    found = [places[probe.layer].outputs[0] for probe in probes(original.layers) if judged(probe)]
-    missing = [name for name in found if name not in known]
-    if missing or not found:
-        what = f'no blob "{missing[0]}", which the original decides from' if missing else "nothing to be measured at"
-        raise NetError(f"the smaller network has {what}: both need the same outputs")
-    return tuple(dict.fromkeys(found))
-
-
-def judged(probe: Probe) -> bool:
-    """Whether a probe compares numbers."""
-    return probe.kind == "values"
-
-
 def recover(
     small: Net,
     original: Net,
@@ -97,14 +80,13 @@ def recover(
     """
     if len(feeds) < 2:
         raise OptionError(f"{len(feeds)} pictures: at least 2 are needed, one to learn from and one to judge by")
-    graph, teacher = build(small), build(original)
-    names = tuple(blobs) or taught_at(graph, teacher)
+    graph, teacher = build(small), Teacher(original, device)
+    names = tuple(blobs) or taught_at(graph, teacher.graph)
     random = np.random.default_rng(seed)
     order = random.permutation(len(feeds))
     apart = min(max(1, round(held_out * len(feeds))), len(feeds) // 2)
     network = Network(graph, device=device, writable=True, seed=seed)
-    lessons = Lessons(Network(teacher, device=device), names)
-    judging = [lessons(feed) for feed in (feeds[i] for i in order[:apart])]
+    judging = [lesson(teacher, feeds[i], names) for i in order[:apart]]
     learning = [feeds[i] for i in order[apart:]]
     taught = weights(network)
     if not taught:
@@ -116,8 +98,8 @@ def recover(
         for group in optimizer.param_groups:
             group["lr"] = rate * group["scale"] * schedule(step / steps)
         optimizer.zero_grad()
-        lesson = lessons(together(learning, batch, random))
-        error(network(lesson.inputs, names), lesson.wanted, names).backward()  # type: ignore[no-untyped-call]
+        now = lesson(teacher, together(learning, batch, random), names)
+        relative_error(network(now.inputs, names), now.wanted, names).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         with torch.no_grad():
             for values, kept in taught:
@@ -134,20 +116,10 @@ def recover(
     return Recovered(with_weights(small, network), before, best, names, at)
 
 
-class Lessons:
-    """What the original gives for inputs."""
-
-    def __init__(self, teacher: Network, names: tuple[str, ...]) -> None:
-        self.teacher = teacher
-        self.names = names
-
-    def __call__(self, feed: Feed) -> Lesson:
-        """The lesson in a set of inputs."""
-        inputs = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in feed.items()}
-        with torch.no_grad():
-            self.teacher.reset()
-            wanted = self.teacher(inputs, self.names)
-        return Lesson(inputs, {name: values.detach() for name, values in wanted.items()})
+def lesson(teacher: Teacher, feed: Feed, names: Sequence[str]) -> Lesson:
+    """The lesson in a set of inputs."""
+    inputs = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in feed.items()}
+    return Lesson(inputs, teacher(inputs, names))
 
 
 def together(feeds: Sequence[Feed], batch: int, random: np.random.Generator) -> Feed:
@@ -161,22 +133,10 @@ def together(feeds: Sequence[Feed], batch: int, random: np.random.Generator) -> 
     return {name: np.concatenate([feed[name] for feed in mirrored]) for name in chosen[0]}
 
 
-def error(found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], names: Sequence[str]) -> torch.Tensor:
-    """Squared relative error, the mean over blobs. NetError where shapes differ."""
-    terms = []
-    for name in names:
-        if found[name].shape != wanted[name].shape:
-            raise NetError(
-                f'blob "{name}" is {tuple(found[name].shape)} here and {tuple(wanted[name].shape)} in the original'
-            )
-        terms.append(((found[name] - wanted[name]) ** 2).sum() / (wanted[name] ** 2).sum().clamp_min(1e-12))
-    return torch.stack(terms).mean()
-
-
 def judgement(network: Network, lessons: Sequence[Lesson], names: Sequence[str]) -> float:
     """Relative error over the pictures held out; infinite where it is not a number."""
     with torch.no_grad():
-        total = sum(float(error(network(lesson.inputs, names), lesson.wanted, names)) for lesson in lessons)
+        total = sum(float(relative_error(network(lesson.inputs, names), lesson.wanted, names)) for lesson in lessons)
     return math.sqrt(total / len(lessons)) if math.isfinite(total) else math.inf
 
 

@@ -28,6 +28,11 @@ State = Mapping[str, npt.NDArray[Any]]
 class Attached:
     """At work on one solver. Every method may be left as it is."""
 
+    @property
+    def blobs(self) -> tuple[str, ...]:
+        """What `loss` has to see of the network beside its losses. Who names any has something to train for."""
+        return ()
+
     def before_pass(self) -> None:
         """Before the batches of an iteration."""
 

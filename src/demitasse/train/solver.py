@@ -64,8 +64,6 @@ class Solver:
         self.plugins = dict(plugins or {})
         net = settings.net if weights is None else taken_over(settings.net, weights)
         graph = build(net, "TRAIN", settings.state.level, settings.state.stages)
-        if not graph.loss_weights:
-            raise NetError(f'network "{net.name}" has no loss in phase TRAIN: there is nothing to train for')
         self.network = Network(started(graph, shapes or {}, self.seed), device=device, plugins=plugins)
         self.learned = learned(self.network)
         for parameter in self.learned:
@@ -73,6 +71,9 @@ class Solver:
         self.updater = Updater(settings, self.learned)
         self.module = self.together()
         self.shapings = [one.attach(self) for one in (*from_fork(settings.message), *shapings)]
+        self.wanted = tuple(dict.fromkeys([*self.losses, *(name for one in self.shapings for name in one.blobs)]))
+        if not self.wanted:
+            raise NetError(f'network "{net.name}" has no loss in phase TRAIN: there is nothing to train for')
         self.rate = LearningRate(settings)
         self.iteration = 0
         self.last_rate = 0.0
@@ -80,7 +81,8 @@ class Solver:
         self._tests: dict[int, Network] = {}
 
     def step(self, batches: Batches) -> list[float]:
-        """One iteration: the loss of each of its passes, before the weights change."""
+        """One iteration: the loss of each of its passes, before the weights change; that of the network itself, if it
+        has any, without what shapings add."""
         mixed = np.random.SeedSequence((self.seed, self.iteration, self.world.rank)).generate_state(1)
         self.network.reseed(int(mixed[0]))
         losses = []
@@ -91,11 +93,12 @@ class Solver:
             shaping.before_pass()
         for i in range(self.settings.iter_size):
             fed = batches(self.iteration * self.settings.iter_size + i)
-            outputs = self.module(fed, self.losses)
+            outputs = self.module(fed, self.wanted)
             loss = self.network.loss(outputs)
-            losses.append(loss.detach())
             extra = [term for shaping in self.shapings if (term := shaping.loss(outputs, fed)) is not None]
-            torch.stack([loss, *extra]).sum().backward()  # type: ignore[no-untyped-call]
+            whole = torch.stack([loss, *extra]).sum()
+            whole.backward()  # type: ignore[no-untyped-call]
+            losses.append((loss if self.losses else whole).detach())
         self.last_rate = self.rate(self.iteration)
         for shaping in self.shapings:
             shaping.before_update()

@@ -90,8 +90,8 @@ def trained(name: str, prototxt: Path, weights: Path | None, seed: int, macs: fl
 
 
 def smaller(net: dm.Net, macs: float) -> dm.Net:
-    """The network with smaller pictures, one at a time, such that it takes at most so many ``macs``: the largest that do
-    and that all layers can work with, or the smallest that they can work with. Weights that are there have to fit."""
+    """The network with smaller pictures, one at a time: the largest that all layers can work with and that take at
+    most so many ``macs``, or else the smallest that they can work with. Weights that are there have to fit."""
     best, least = net, np.inf
     fixed = any("upsample_w" in layer.message.message("upsample_param") for layer in net.layers)
     ratios = [1.0] if fixed else [0.84**n for n in range(14)]

@@ -178,6 +178,8 @@ def inner_columns(inner: Mask | None, kept: Ids | None, outer: Mask | None, grou
     alive = table[sizes > 0]
     if width and (alive == alive[0]).all():
         return None if alive[0].all() else np.flatnonzero(alive[0])
+    if (sizes[sizes > 0] != width).any():
+        raise NetError("groups of different sizes would be left")
     columns = np.zeros((groups, width), np.int64)
     for group in np.flatnonzero(sizes):
         columns[group] = np.flatnonzero(table[group])

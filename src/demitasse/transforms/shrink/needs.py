@@ -104,16 +104,40 @@ def needs(ties: Ties, found: Flow, patterns: Patterns) -> Needs:
 
 def backwards(state: Needs, *, doubles: bool) -> None:
     """One pass against the order of the layers. With ``doubles``, of several equal channels one is chosen."""
-    fixed = state.ties.marked(pin.ids for pin in state.ties.pins)
+    for value, mask in held(state.ties).items():
+        before = state.values.get(value)
+        state.values[value] = mask if before is None else before | mask
     for tied in reversed(state.ties.placed):
         for which, units in enumerate(tied.outputs):
-            if units is not None and fixed[units.ids].any():
-                value = (tied.position, which)
-                state.values[value] = state.wanted(tied, which) | fixed[units.ids]
             if units is not None and (tied.position, which) in state.ties.free:
                 state.values[tied.position, which] = state.wanted(tied, which) | state.varies(tied, which)
                 state.keep(units.ids[state.varies(tied, which)], "output", tied.position)
         read(state, tied, doubles)
+
+
+def held(ties: Ties) -> dict[Value, Mask]:
+    """Positions that are needed because something pins them: where it does, not wherever the same unit stands. What
+    stands there elsewhere stays, too, and may be anything. Of shared weights, and of layers outside of what is looked
+    at, it cannot be told where."""
+    anywhere = ties.marked(pin.ids for pin in ties.pins if pin.kind in ("outside", "shared"))
+    given: dict[int, list[Ids]] = {}
+    read: dict[int, list[Ids]] = {}
+    for pin in ties.pins:
+        given.setdefault(pin.layer, []).append(pin.ids)
+        if pin.kind not in ("output", "phases"):
+            read.setdefault(pin.layer, []).append(pin.ids)
+    found: dict[Value, Mask] = {}
+    for tied in ties.placed:
+        values = [((tied.position, which), units, given) for which, units in enumerate(tied.outputs)]
+        values += [(value, units, read) for value, units in zip(tied.sources, tied.inputs, strict=True)]
+        for value, units, by_layer in values:
+            if units is not None:
+                mask = anywhere[units.ids] | np.isin(units.ids, np.concatenate([NONE, *by_layer.get(tied.position, ())]))
+                found[value] = found[value] | mask if value in found else mask
+    return found
+
+
+NONE: Ids = np.zeros(0, np.int64)
 
 
 def read(state: Needs, tied: Tied, doubles: bool) -> None:

@@ -2,7 +2,7 @@
 
 The price of a group is its Euclidean length. Instead of following its gradient, which only ever makes small numbers,
 each update ends with a proximal step: every group is shortened by rate × price, and what would become negative is zero,
-exactly. `demitasse.transforms.shrink` then removes it.
+exactly. `demitasse.transforms.shrink` then removes it. `fork` reads the prices that the authors' own files give.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Final, Literal
 import torch
 
 from demitasse.errors import OptionError
-from demitasse.message import Message
-from demitasse.train.shaping import Attached, Shaping, matrices
+from demitasse.net import Layer
+from demitasse.train.shaping import Attached, matrices
 
 if TYPE_CHECKING:
+    from demitasse.train.settings import Settings
     from demitasse.train.solver import Solver
     from demitasse.train.updates import Parameter
 
-__all__ = ["KINDS", "Groups", "Kind", "Lasso", "from_fork"]
+__all__ = ["KINDS", "AttachedLasso", "Groups", "Kind", "Lasso", "Priced", "parts_of"]
 
 Kind = Literal["filters", "channels", "shapes", "depth", "blocks", "single"]
 
@@ -32,9 +33,9 @@ class Lasso:
     """A price on groups of weights.
 
     ``kind``: what a group is. "filters": everything that makes one output; "channels": everything that reads one input;
-    "shapes": one position of the kernel in one channel, over all filters; "depth": a whole layer (for residual
-    branches); "blocks": ``block`` rows × columns of the matrix that has a row for each output; "single": each weight on
-    its own (L1). ``layers``: names or patterns; none: every layer with weights.
+    "shapes": one position of the kernel in one channel, over all filters that see it; "depth": a whole layer (for
+    residual branches); "blocks": ``block`` rows × columns of the matrix that has a row for each output; "single": each
+    weight on its own (L1). ``layers``: names or patterns; none: every layer with weights.
     """
 
     weight: float
@@ -50,41 +51,76 @@ class Lasso:
 
     def attach(self, solver: Solver) -> Attached:
         """At work on a solver's weights."""
-        chosen = matrices(solver, self.layers)
-        return AttachedLasso([Priced(parameter, Groups(self.kind, self.block), self.weight) for parameter in chosen])
+        layers = {layer.name: layer for layer in solver.network.graph.layers}
+        priced: list[Priced] = []
+        for parameter in matrices(solver, self.layers):
+            layer = layers[parameter.layer]
+            groups = Groups(self.kind, self.block, parts_of(layer), by_input(layer))
+            priced.append(Priced(parameter, groups, self.weight))
+        return AttachedLasso(solver.settings, priced)
 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """How a blob of weights is divided."""
+    """How a blob of weights is divided.
+
+    ``parts``: how many parts of the rows see channels of their own (``group`` of a convolution). ``swapped``: the blob
+    has a row for each input, and its second axis is that of outputs.
+    """
 
     kind: Kind
     block: tuple[int, int] = (1, 1)
+    parts: int = 1
+    swapped: bool = False
 
     def lengths(self, values: torch.Tensor) -> torch.Tensor:
         """The length of every group, in a shape that spreads over the blob as `view` has it."""
         seen = self.view(values)
-        axes = self.axes(seen)
+        axes = self.axes
         return torch.linalg.vector_norm(seen, dim=axes, keepdim=True) if axes else seen.abs()
 
     def view(self, values: torch.Tensor) -> torch.Tensor:
-        """The blob with an axis for each thing that groups are told apart by; its own memory."""
+        """The blob with an axis for each thing that groups are told apart by; its own memory: part, output, input,
+        position; of blocks: block of rows, row, block of columns, column. OptionError for blocks that do not fit."""
         rows = values.shape[0]
-        if self.kind == "channels":
-            return values.view(rows, values.shape[1], -1)
-        matrix = values.view(rows, -1)
-        if self.kind != "blocks":
-            return matrix
-        high, wide = self.block
-        if rows % high or matrix.shape[1] % wide:
-            raise OptionError(f"blocks of {high}×{wide} do not fill a matrix of {rows}×{matrix.shape[1]}")
-        return matrix.view(rows // high, high, matrix.shape[1] // wide, wide)
+        if self.kind == "blocks":
+            matrix = values.view(rows, -1)
+            high, wide = self.block
+            if rows % high or matrix.shape[1] % wide:
+                raise OptionError(f"blocks of {high}×{wide} do not fill a matrix of {rows}×{matrix.shape[1]}")
+            return matrix.view(rows // high, high, matrix.shape[1] // wide, wide)
+        second = values.shape[1] if values.dim() > 1 else 1
+        seen = values.view(self.parts, rows // self.parts, second, -1)
+        return seen.transpose(1, 2) if self.swapped else seen
 
-    def axes(self, seen: torch.Tensor) -> tuple[int, ...]:
+    @property
+    def axes(self) -> tuple[int, ...]:
         """The axes of `view` that a group spans."""
-        every = tuple(range(seen.dim()))
-        spans = {"filters": (1,), "channels": (0, 2), "shapes": (0,), "depth": every, "blocks": (1, 3), "single": ()}
-        return spans[self.kind]
+        return SPANS[self.kind]
+
+
+SPANS: Final[dict[Kind, tuple[int, ...]]] = {
+    "filters": (2, 3),
+    "channels": (1, 3),
+    "shapes": (1,),
+    "depth": (0, 1, 2, 3),
+    "blocks": (1, 3),
+    "single": (),
+}
+
+
+def parts_of(layer: Layer) -> int:
+    """Into how many parts its filters are divided that see channels of their own."""
+    options = layer.message.message("convolution_param")
+    if layer.type in ("ConvolutionDepthwise", "DepthwiseConvolution"):
+        return options.integer("num_output", 1)
+    return max(1, options.integer("group", 1))
+
+
+def by_input(layer: Layer) -> bool:
+    """Whether the weights have a row for each input, and not for each output."""
+    transposed = layer.message.message("inner_product_param").flag("transpose")
+    return transposed or layer.type in ("Deconvolution", "Embed")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,10 +140,20 @@ class Priced:
         self.groups.view(values).mul_((1 - step / lengths.clamp_min(1e-30)).clamp_min_(0))
 
 
+def reach(settings: Settings) -> float:
+    """How many times its rate a constant gradient moves a weight in the end: what the price has to be multiplied by,
+    so that a price of p holds a group at zero against gradients up to a length of p, whatever the momentum.
+
+    Solvers that divide gradients by their own size leave no such measure; there it is 1.
+    """
+    return 1 / (1 - settings.momentum) if settings.type in ("SGD", "Nesterov") and settings.momentum < 1 else 1.0
+
+
 @dataclass(slots=True)
 class AttachedLasso(Attached):
     """Prices at work."""
 
+    settings: Settings
     priced: list[Priced] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -119,40 +165,4 @@ class AttachedLasso(Attached):
 
     def after_update(self, rate: float) -> None:
         for priced in self.priced:
-            priced.shorten(rate)
-
-
-@dataclass(frozen=True, slots=True)
-class ForkLasso:
-    """What the fields of the authors' fork say, in the solver and in each layer's ``param``.
-
-    ``breadth_decay`` is the price of rows (filters), ``kernel_shape_decay`` of columns (shapes), ``block_group_decay``
-    of the blocks that a ``block_group_lasso`` describes (``xdimen`` columns × ``ydimen`` rows); each is multiplied by
-    the ``param``'s own. A ``param`` may have a ``regularization_type`` of its own, too.
-    """
-
-    def attach(self, solver: Solver) -> Attached:
-        """At work on a solver's weights."""
-        root = solver.settings.message
-        rows, columns = root.number("breadth_decay"), root.number("kernel_shape_decay")
-        blocks = root.number("block_group_decay")
-        found: list[Priced] = []
-        for parameter in solver.learned:
-            if parameter.values.dim() < 2:
-                continue
-            spec = parameter.spec
-            said: list[tuple[Groups, float]] = [
-                (Groups("filters"), rows * spec.number("breadth_decay_mult")),
-                (Groups("shapes"), columns * spec.number("kernel_shape_decay_mult")),
-            ]
-            for one in spec.messages("block_group_lasso"):
-                block = Groups("blocks", (one.integer("ydimen", 1), one.integer("xdimen", 1)))
-                said.append((block, blocks * one.number("block_decay_mult", 1.0)))
-            found += [Priced(parameter, groups, weight) for groups, weight in said if weight]
-        return AttachedLasso(found)
-
-
-def from_fork(message: Message) -> tuple[Shaping, ...]:
-    """The lasso that a solver file asks for in the fork's own fields; nothing if it does not."""
-    fields = ("breadth_decay", "kernel_shape_decay", "block_group_decay")
-    return (ForkLasso(),) if any(message.number(name) for name in fields) else ()
+            priced.shorten(rate * reach(self.settings))

@@ -22,7 +22,7 @@ from demitasse.message import Message
 from demitasse.net import Net
 from demitasse.runtime.network import Network
 from demitasse.runtime.operation import Operation
-from demitasse.train.lasso import from_fork
+from demitasse.train.fork import from_fork
 from demitasse.train.schedule import LearningRate
 from demitasse.train.settings import Settings
 from demitasse.train.shaping import Shaping, State
@@ -70,7 +70,7 @@ class Solver:
             parameter.values.requires_grad_(parameter.lr_mult != 0)
         self.updater = Updater(settings, self.learned)
         self.module = self.together()
-        self.shapings = [one.attach(self) for one in (*from_fork(settings.message), *shapings)]
+        self.shapings = [one.attach(self) for one in (*from_fork(settings), *shapings)]
         self.wanted = tuple(dict.fromkeys([*self.losses, *(name for one in self.shapings for name in one.blobs)]))
         if not self.wanted:
             raise NetError(f'network "{net.name}" has no loss in phase TRAIN: there is nothing to train for')

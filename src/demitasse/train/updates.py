@@ -12,6 +12,7 @@ from typing import Final
 
 import torch
 
+from demitasse.errors import NetError
 from demitasse.message import Message
 from demitasse.train.settings import Settings
 
@@ -31,6 +32,11 @@ class Parameter:
     decay_mult: float = 1.0
     spec: Message = field(default_factory=Message)
 
+    @property
+    def layer(self) -> str:
+        """The name of its layer."""
+        return self.name.rpartition("/")[0]
+
 
 def history_sets(kind: str) -> int:
     """How many tensors a solver of that type keeps for each parameter."""
@@ -48,6 +54,9 @@ class Updater:
         self.decays = [settings.weight_decay * p.decay_mult for p in parameters]
         # One fork lets each param choose.
         kinds = [p.spec.string("regularization_type", settings.regularization_type) for p in parameters]
+        for parameter, kind, decay in zip(parameters, kinds, self.decays, strict=True):
+            if decay and kind not in ("L1", "L2"):
+                raise NetError(f'{parameter.name}: its regularization_type is "{kind}", not one of L1, L2')
         self.by_sign = [i for i, kind in enumerate(kinds) if kind == "L1" and self.decays[i]]
         self.by_value = [i for i, kind in enumerate(kinds) if kind != "L1" and self.decays[i]]
 

@@ -177,7 +177,7 @@ class Encoder {
         return out;
     }
 
-    // Backwards, as rANS must; lanes take turns within each part of 4096 elements of a row, as in the decoder.
+    // Backwards, as rANS must; lanes take turns.
     std::size_t encode_symbols(std::vector<std::uint8_t> &out) const {
         std::vector<std::array<std::uint16_t, max_symbols>> starts;
         for (const auto &counts : model_.counts) {
@@ -186,24 +186,18 @@ class Encoder {
             for (std::size_t i = 0; i < max_symbols; ++i, sum += counts[i - 1]) starts.back()[i] = std::uint16_t(sum);
         }
         const std::size_t used = lanes_for(symbols_.size());
-        std::array<std::uint32_t, lanes> states;
+        std::array<std::uint32_t, most_lanes> states;
         states.fill(lower_bound);
         std::vector<std::uint16_t> words;
-        std::size_t i = symbols_.size();
-        for (std::size_t m = matrices_.size(); m-- > 0;) {
-            for (std::size_t row = shapes_[m].rows; row-- > 0;) {
-                for (std::size_t column = shapes_[m].columns; column-- > 0;) {
-                    --i;
-                    const std::size_t table = model_.table[classes_[i]];
-                    const std::uint32_t count = model_.counts[table][symbols_[i]];
-                    std::uint32_t &state = states[column % used];
-                    if (state >= std::uint64_t(count) << 20) {
-                        words.push_back(std::uint16_t(state));
-                        state >>= 16;
-                    }
-                    state = (state / count << probability_bits) + state % count + starts[table][symbols_[i]];
-                }
+        for (std::size_t i = symbols_.size(); i-- > 0;) {
+            const std::size_t table = model_.table[classes_[i]];
+            const std::uint32_t count = model_.counts[table][symbols_[i]];
+            std::uint32_t &state = states[i % used];
+            if (state >= std::uint64_t(count) << 20) {
+                words.push_back(std::uint16_t(state));
+                state >>= 16;
             }
+            state = (state / count << probability_bits) + state % count + starts[table][symbols_[i]];
         }
         for (std::size_t lane = 0; lane < used; ++lane) put(out, states[lane], 4);
         for (std::size_t word = words.size(); word-- > 0;) put(out, words[word], 2);

@@ -15,11 +15,11 @@ constexpr int classes = 64;             // of magnitude, a quarter octave each
 constexpr int column_classes = 32;      // what a column adds to its row's class, -16..15
 constexpr std::size_t max_tables = 16;
 constexpr std::size_t max_symbols = 256;
-constexpr std::size_t lanes = 8;
+constexpr std::size_t most_lanes = 32;
 constexpr std::uint32_t lower_bound = 1u << 16;  // of a lane's state
 
-// Few elements use one lane: each costs a few bytes.
-constexpr std::size_t lanes_for(std::size_t elements) { return elements < 4096 ? 1 : lanes; }
+// Few elements use one lane: each costs four bytes.
+constexpr std::size_t lanes_for(std::size_t elements) { return elements < (1 << 14) ? 1 : most_lanes; }
 
 // Bits of an element, from the top: sign, exponent, mantissa. All zero for bytes, whose symbol is the byte.
 struct Fields {

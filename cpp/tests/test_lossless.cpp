@@ -11,6 +11,8 @@
 #include "demitasse/crc32c.hpp"
 #include "demitasse/lossless.hpp"
 #include "demitasse/text.hpp"
+#include "../src/lossless_lanes.hpp"
+#include "../src/lossless_vector.hpp"
 
 using namespace demitasse;
 
@@ -71,7 +73,7 @@ void test_lossless() {
         std::vector<ConstMatrix> from;
         std::vector<MutableMatrix> to;
         for (unsigned i = random() % 3; i <= 2; ++i) {
-            const std::size_t rows = random() % 60, columns = random() % (round % 10 ? 40 : 300);
+            const std::size_t rows = random() % 60, columns = random() % (round % 10 ? 40 : 900);
             plain.push_back(elements(rows * columns, size, random));
             out.emplace_back(plain.back().size());
             from.push_back({plain.back().data(), rows, columns});
@@ -89,6 +91,69 @@ void test_lossless() {
         }
     }
 }
+
+#ifdef DEMITASSE_X86
+// Tables of random counts: elements of any stream.
+lossless::Model random_tables(Random &random) {
+    lossless::Model model;
+    model.counts.resize(1 + random() % lossless::max_tables);
+    for (auto &counts : model.counts) {
+        std::uint32_t left = lossless::probability_one;
+        const std::size_t symbols = 1 + random() % lossless::max_symbols;
+        for (std::size_t i = 0; i + 1 < symbols; ++i) left -= counts[i] = std::uint16_t(random() % (left / 2 + 1));
+        counts[symbols - 1] = std::uint16_t(left);
+    }
+    return model;
+}
+
+void test_lanes_of_every_path_agree() {
+    Random random(5);
+    for (int round = 0; round < 200; ++round) {
+        const lossless::Model model = random_tables(random);
+        const std::vector<std::uint32_t> tables = lossless::lookup_tables(model);
+        std::uint32_t states[2][lossless::most_lanes];
+        for (std::size_t lane = 0; lane < lossless::most_lanes; ++lane)
+            states[0][lane] = states[1][lane] = lossless::lower_bound + random() % (~0u - lossless::lower_bound);
+        std::vector<std::uint8_t> words(random() % 8000), which(random() % 4096);
+        for (std::uint8_t &byte : words) byte = std::uint8_t(random());
+        for (std::uint8_t &table : which) table = std::uint8_t(random() % model.counts.size());
+        std::vector<std::uint8_t> symbols[2] = {std::vector<std::uint8_t>(which.size()), std::vector<std::uint8_t>(which.size())};
+        const std::uint8_t *next[2] = {words.data(), words.data()}, *end = words.data() + words.size();
+        const std::size_t plain =
+            lossless::decode_lanes_plain(states[0], next[0], end, tables.data(), which.data(), which.size(), symbols[0].data());
+        const std::size_t vector =
+            lossless::decode_lanes_avx2(states[1], next[1], end, tables.data(), which.data(), which.size(), symbols[1].data());
+        check(plain == vector && next[0] == next[1] && symbols[0] == symbols[1], "lanes give the same symbols on every path");
+        check(std::memcmp(states[0], states[1], sizeof states[0]) == 0, "lanes are in the same states on every path");
+    }
+}
+
+void test_bits_go_to_their_places() {
+    Random random(6);
+    for (int round = 0; round < 400; ++round) {
+        std::uint32_t fixed[256];
+        for (std::uint32_t &value : fixed) value = random();
+        const bool with_sign = random() % 2;
+        const int dropped = int(random() % 23), rest = int(random() % unsigned(23 - dropped));
+        const lossless::RawLayout layout{fixed, rest + !with_sign, rest, dropped};
+        std::vector<std::uint8_t> bits(random() % 400), symbols(random() % 200);
+        for (std::uint8_t &byte : bits) byte = std::uint8_t(random());
+        for (std::uint8_t &symbol : symbols) symbol = std::uint8_t(random());
+        const std::size_t phase = bits.empty() ? 0 : random() % 8;
+        std::vector<std::uint32_t> out(symbols.size());
+        const std::size_t done = lossless::restore_avx2(layout, bits.data(), bits.data() + bits.size(), int(phase), symbols.data(),
+                                                        symbols.size(), out.data());
+        for (std::size_t i = 0; i < done; ++i) {
+            std::uint32_t raw = 0;
+            for (std::size_t bit = phase + i * std::size_t(layout.raw), b = 0; b < std::size_t(layout.raw); ++b, ++bit)
+                raw |= std::uint32_t(bits[bit / 8] >> (bit % 8) & 1) << b;
+            const std::uint32_t sign = with_sign ? 0 : raw >> rest << 31;
+            const std::uint32_t wanted = fixed[symbols[i]] | (raw & ((1u << rest) - 1)) << dropped | sign;
+            check(out[i] == wanted, "raw bits go to their places");
+        }
+    }
+}
+#endif
 
 void test_texts() {
     Random random(3);
@@ -143,6 +208,12 @@ void test_clusters() {
 int main() {
     test_crc32c();
     test_lossless();
+#ifdef DEMITASSE_X86
+    if (lossless::has_avx2()) {
+        test_lanes_of_every_path_agree();
+        test_bits_go_to_their_places();
+    }
+#endif
     test_texts();
     test_clusters();
     return failures != 0;

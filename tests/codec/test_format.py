@@ -111,7 +111,8 @@ def float_stream(data: bytes, kind: int, matrices: list[tuple[int, int]]) -> lis
     source = Bytes(data)
     model_size, word_count = source.varint(), source.varint()
     model = Binary(source.take(model_size))
-    states = list(struct.unpack(f"<{8 if total >= 4096 else 1}I", source.take(32 if total >= 4096 else 4)))
+    lanes = 32 if total >= 16384 else 1
+    states = list(struct.unpack(f"<{lanes}I", source.take(4 * lanes)))
     words = iter(struct.unpack(f"<{word_count}H", source.take(2 * word_count)))
     raw = int.from_bytes(source.data[source.at :], "little")
 
@@ -157,13 +158,13 @@ def float_stream(data: bytes, kind: int, matrices: list[tuple[int, int]]) -> lis
         position += count
         return raw >> (position - count) & ((1 << count) - 1)
 
-    out = []
+    out, turn = [], 0
     for (rows, columns), (of_rows, of_columns), original in zip(shapes, classes, matrices, strict=True):
         values = np.zeros(rows * columns, integer)
         for row in range(rows):
             for column in range(columns):
                 own = counts[table_of[min(max(of_rows[row] + of_columns[column], 0), 63)]]
-                lane = column % 4096 % len(states)
+                lane, turn = turn % lanes, turn + 1
                 slot, symbol, start = states[lane] % 4096, 0, 0
                 while slot >= start + own[symbol]:
                     start += own[symbol]

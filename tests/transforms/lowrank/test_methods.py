@@ -28,6 +28,12 @@ KERNELS = {
     "groups": "num_output: 6 kernel_size: 3 pad: 1 group: 2",
     "one by one": "num_output: 5 kernel_size: 1 stride: 2",
 }
+TRANSPOSED = {
+    "doubling": "num_output: 6 kernel_size: 4 stride: 2 pad: 1",
+    "oblong": "num_output: 3 kernel_h: 3 kernel_w: 2 stride_h: 3 stride_w: 1 pad_h: 1 bias_term: false",
+    "groups": "num_output: 6 kernel_size: 3 group: 2",
+    "one by one": "num_output: 5 kernel_size: 1 stride: 2",
+}
 PRODUCTS = {
     "plain": "num_output: 7",
     "wide": "num_output: 100 bias_term: false",
@@ -55,6 +61,10 @@ def cases():
     for name, options in KERNELS.items():
         for method in ("channel", "spatial", "tucker"):
             yield pytest.param(conv("x", "data", options), method, id=f"{method} {name}")
+    for name, options in TRANSPOSED.items():
+        for method in ("channel", "spatial", "tucker"):
+            text = layer("Deconvolution", "x", "data", f"convolution_param {{ {options} }}")
+            yield pytest.param(text, method, id=f"{method} transposed {name}")
     for name, options in PRODUCTS.items():
         text = layer("InnerProduct", "x", "data", f"inner_product_param {{ {options} }}")
         yield pytest.param(text, "auto", id=f"inner {name}")
@@ -161,7 +171,8 @@ def mixed(seed):
     ("text", "reason"),
     [
         (conv("x", "data", "num_output: 4 kernel_size: 3 group: 4"), "single input channel"),
-        (layer("Deconvolution", "x", "data", "convolution_param { num_output: 4 kernel_size: 3 }"), "Deconvolution"),
+        (layer("Deconvolution", "x", "data", "convolution_param { num_output: 4 group: 4 kernel_size: 3 }"), "single"),
+        (layer("ConvolutionDepthwise", "x", "data", "convolution_param { num_output: 4 kernel_size: 3 }"), "Depthwise"),
         (conv("x", "data", "num_output: 4 kernel_size: 3 pad_l: 1 pad_r: 0 pad_t: 0 pad_b: 0"), "each side"),
     ],
 )

@@ -86,14 +86,16 @@ class Method(ABC):
         """Weights in the precision that the layer had."""
         return Dense(np.ascontiguousarray(values, self.target.layer.tensors[0].dtype))
 
-    def part(self, name: str, options: Message, tensors: list[Dense], last: bool = False) -> Layer:
-        """One of the new layers, without inputs and outputs."""
+    def part(
+        self, name: str, options: Message, tensors: list[Dense], last: bool = False, kind: str = "Convolution"
+    ) -> Layer:
+        """One of the new layers, without inputs and outputs; of that ``kind``, unless the layer is an InnerProduct."""
         layer = self.target.layer
         specs = layer.message.messages("param")[: len(tensors)]
         options = options.remove("bias_filler") if not last else options
         options = options.remove("bias_term") if len(tensors) > 1 else options.set("bias_term", Word("false"))
         message = layer.message.set_all("param", specs).set(self.target.field, options)
-        kind = layer.type if layer.type == "InnerProduct" else "Convolution"
+        kind = layer.type if layer.type == "InnerProduct" else kind
         return replace(
             layer, name=layer.name + name, type=kind, message=message, tensors=tuple(tensors), inputs=(), outputs=()
         )

@@ -6,7 +6,7 @@ come back (Dynamic Network Surgery, Guo et al., arXiv 1608.04493).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from demitasse.errors import OptionError
-from demitasse.train.shaping import Attached, State, matrices
+from demitasse.train.shaping import Attached, State, by_layer, check_each
 
 if TYPE_CHECKING:
     from demitasse.train.solver import Solver
@@ -30,49 +30,56 @@ HYSTERESIS = 0.1
 class Mask:
     """Keep only the largest weights.
 
-    ``density``: the share that is kept in the end. ``scope``: "layer", the share of each, or "network", one threshold
-    on magnitudes over all of them. ``layers``: names or patterns; none: every layer with weights. ``begin``, ``end``:
-    iterations between which the density falls, quickly first (1 − (1 − t)³); the same number: at once. ``every``:
-    iterations between two changes. ``splice``: cut weights go on learning, and come back when they are large.
+    ``density``: the share that is kept in the end; a number, or one for each layer by name or pattern (of several that
+    match, the last counts). ``scope``: "layer", the share of each, or "network", one threshold on magnitudes over all
+    of them. ``layers``: names or patterns; none: every layer with weights. ``begin``, ``end``: iterations between which
+    the density falls, quickly first (1 − (1 − t)³); the same number: at once. ``every``: iterations between two
+    changes. ``splice``: cut weights go on learning, and come back when they are large. ``zeros``: what is zero at the
+    beginning counts as cut already.
     """
 
-    density: float
+    density: float | Mapping[str, float] = 1.0
     scope: Literal["layer", "network"] = "layer"
     layers: tuple[str, ...] = ()
     begin: int = 0
     end: int = 0
     every: int = 100
     splice: bool = False
+    zeros: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.density <= 1:
-            raise OptionError(f"a mask's density is {self.density:g}; it must be above 0 and at most 1")
+        check_each("mask", "density", self.density, lambda share: 0 < share <= 1, "above 0 and at most 1")
+        if self.scope == "network" and isinstance(self.density, Mapping):
+            raise OptionError("a mask over the whole network has one density, not one for each layer")
         if not 0 <= self.begin <= self.end or self.every < 1:
             raise OptionError("a mask needs 0 ≤ begin ≤ end, and every of at least 1")
 
     def attach(self, solver: Solver) -> Attached:
         """At work on a solver's weights."""
-        return AttachedMask(self, solver, matrices(solver, self.layers))
+        return AttachedMask(self, solver, by_layer(solver, self.density, self.layers))
 
-    def target(self, iteration: int) -> float:
-        """The density after that many iterations."""
+    def target(self, density: float, iteration: int) -> float:
+        """The density after that many iterations, where it ends at ``density``."""
         if iteration < self.begin:
             return 1.0
         if iteration >= self.end:
-            return self.density
+            return density
         left = 1 - (iteration - self.begin) / (self.end - self.begin)
-        return self.density + (1 - self.density) * left**3
+        return density + (1 - density) * left**3
 
 
 class AttachedMask(Attached):
     """Masks at work. ``dense``: with splicing, what all weights are, the cut ones included."""
 
-    def __init__(self, options: Mask, solver: Solver, parameters: Sequence[Parameter]) -> None:
+    def __init__(self, options: Mask, solver: Solver, chosen: Sequence[tuple[Parameter, float]]) -> None:
         self.options = options
         self.solver = solver
-        self.parameters = list(parameters)
-        self.values = [parameter.values.detach() for parameter in parameters]
-        self.masks = [torch.ones_like(values, dtype=torch.bool) for values in self.values]
+        self.parameters = [parameter for parameter, _ in chosen]
+        self.densities = [density for _, density in chosen]
+        self.values = [parameter.values.detach() for parameter in self.parameters]
+        self.masks = [
+            values != 0 if options.zeros else torch.ones_like(values, dtype=torch.bool) for values in self.values
+        ]
         self.dense = [values.clone() for values in self.values] if options.splice else []
         self.shown = [values.clone() for values in self.dense]
 
@@ -85,7 +92,7 @@ class AttachedMask(Attached):
         )
         # What splicing lets back has to be looked for after the end, too.
         if due or (self.options.splice and iteration > self.options.end and iteration % self.options.every == 0):
-            self.cut(self.options.target(iteration))
+            self.cut([self.options.target(density, iteration) for density in self.densities])
         self.apply()
 
     def after_update(self, rate: float) -> None:
@@ -104,14 +111,15 @@ class AttachedMask(Attached):
             for values, mask in zip(self.values, self.masks, strict=True):
                 values.mul_(mask)
 
-    def cut(self, density: float) -> None:
-        """New masks of that density."""
+    def cut(self, densities: Sequence[float]) -> None:
+        """New masks of these densities."""
         sizes = [values.abs() for values in self.dense or self.values]
         if self.options.scope == "network":
-            threshold = smallest_kept(torch.cat([size.reshape(-1) for size in sizes]), density)
+            threshold = smallest_kept(torch.cat([size.reshape(-1) for size in sizes]), densities[0])
             thresholds = [threshold] * len(sizes)
         else:
-            thresholds = [smallest_kept(size.reshape(-1), density) for size in sizes]
+            pairs = zip(sizes, densities, strict=True)
+            thresholds = [smallest_kept(size.reshape(-1), density) for size, density in pairs]
         for i, (size, threshold) in enumerate(zip(sizes, thresholds, strict=True)):
             if not self.options.splice:
                 # What is cut stays cut: of weights that are equal, those that are zero must not come back.

@@ -5,9 +5,9 @@ A `Shaping` is a frozen dataclass of options, as a transform is; `attach` makes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy.typing as npt
 import torch
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from demitasse.train.solver import Solver
     from demitasse.train.updates import Parameter
 
-__all__ = ["Attached", "Shaping", "State", "matrices"]
+__all__ = ["Attached", "Shaping", "State", "by_layer", "check_each", "matrices"]
+
+Value = TypeVar("Value", int, float)
 
 State = Mapping[str, npt.NDArray[Any]]
 """What has to be saved with a snapshot, by name."""
@@ -72,11 +74,34 @@ def matrices(solver: Solver, patterns: Sequence[str] = ()) -> list[Parameter]:
     every = [p for p in solver.learned if p.values.dim() > 1 and p.lr_mult]
     for pattern in patterns:
         if not any(matches(parameter, (pattern,)) for parameter in every):
-            names = ", ".join(parameter.name.rpartition("/")[0] for parameter in every)
+            names = ", ".join(parameter.layer for parameter in every)
             raise OptionError(f'no layer with weights is called "{pattern}"; there are {names}')
     return [parameter for parameter in every if not patterns or matches(parameter, patterns)]
 
 
 def matches(parameter: Parameter, patterns: Sequence[str]) -> bool:
     """Whether a parameter's layer has one of these names."""
-    return any(fnmatchcase(parameter.name.rpartition("/")[0], pattern) for pattern in patterns)
+    return any(fnmatchcase(parameter.layer, pattern) for pattern in patterns)
+
+
+def by_layer(
+    solver: Solver, values: Value | Mapping[str, Value], patterns: Sequence[str] = ()
+) -> list[tuple[Parameter, Value]]:
+    """Blobs of weights, each with its value: one for all that match ``patterns``, or one for each name or pattern, of
+    which the last that matches counts. OptionError for a pattern that matches none."""
+    if not isinstance(values, Mapping):
+        return [(parameter, values) for parameter in matrices(solver, patterns)]
+    if patterns:
+        raise OptionError("values are given for each layer by name already: leave layers out")
+    found = matrices(solver, tuple(values))
+    of = {p.name: value for pattern, value in values.items() for p in found if matches(p, (pattern,))}
+    return [(parameter, of[parameter.name]) for parameter in found]
+
+
+def check_each(
+    what: str, name: str, values: Value | Mapping[str, Value], right: Callable[[Value], bool], wanted: str
+) -> None:
+    """OptionError if an option, or its value for some layer, is not what is ``wanted``."""
+    for layer, value in (values if isinstance(values, Mapping) else {"": values}).items():
+        if not right(value):
+            raise OptionError(f"{what}: {name} is {value:g}{f' for {layer}' if layer else ''}; it must be {wanted}")

@@ -232,3 +232,105 @@ def test_bad_annotations_are_one_line(faces, capsys, arguments, message):
     _, err = capsys.readouterr()
     assert err.count("\n") == 1
     assert message in err
+
+
+ANCHORED = """name: "anchored"
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [1, 3, 24, 24] } } }
+layer { name: "loc" type: "Convolution" bottom: "data" top: "loc"
+  convolution_param { num_output: 4 kernel_size: 8 stride: 8 } }
+layer { name: "conf" type: "Convolution" bottom: "data" top: "conf"
+  convolution_param { num_output: 2 kernel_size: 8 stride: 8 } }
+layer { name: "loc_last" type: "Permute" bottom: "loc" top: "loc_last" permute_param { order: [0, 2, 3, 1] } }
+layer { name: "conf_last" type: "Permute" bottom: "conf" top: "conf_last" permute_param { order: [0, 2, 3, 1] } }
+layer { name: "boxes" type: "Reshape" bottom: "loc_last" top: "boxes" reshape_param { shape { dim: [1, -1, 4] } } }
+layer { name: "rows" type: "Reshape" bottom: "conf_last" top: "rows" reshape_param { shape { dim: [1, -1, 2] } } }
+layer { name: "scores" type: "Softmax" bottom: "rows" top: "scores" softmax_param { axis: 2 } }
+"""
+"""Nine cells of one anchor each, which are faces where they are bright."""
+
+
+@pytest.fixture
+def anchored(here: Path) -> Path:
+    """A network with a head of anchors, and two pictures of bright squares."""
+    Path(DEPLOY).write_text(ANCHORED)
+    bright = np.zeros((2, 3, 8, 8), np.float32)
+    bright[1] = 1 / 100
+    weights = {"loc": (np.zeros((4, 3, 8, 8)), np.zeros(4)), "conf": (bright, np.array([0, -100.0]))}
+    net = dm.load(DEPLOY)
+    files.save(
+        net.with_layers(
+            layer.with_tensors([Dense(values.astype(np.float32)) for values in weights.get(layer.name, ())])
+            for layer in net.layers
+        ),
+        "saved.prototxt",
+        MODEL,
+    )
+    rows = []
+    for i, (left, top) in enumerate(((8, 0), (16, 16))):
+        picture = np.zeros((24, 24, 3), np.uint8)
+        picture[top : top + 8, left : left + 8] = 255
+        cv2.imwrite(f"pictures/{i}.png", picture)
+        rows += [f"{i}.png", "1", f"{left} {top} 8 8"]
+    Path("truth.txt").write_text("\n".join(rows))
+    Path("head.yaml").write_text("strides: [8]\nanchors: [[8]]")
+    return here
+
+
+HEAD = ("--data", "truth.txt", "--root", "pictures", "--mean", "0", "--bootstrap", "10")
+
+
+def test_a_head_of_anchors_as_it_is_described(anchored, onnx, capsys):
+    assert main(["export", *PAIR, "-o", "x.onnx", "-q"]) == 0
+    for network in (PAIR, ("x.onnx",)):
+        assert main(["evaluate", *network, *HEAD, "--head", "head.yaml", "--json"]) == 0
+        assert [figure["first"]["value"] for figure in found(capsys)["figures"]] == [1, 1, 1]
+
+
+def test_boxes_of_a_described_head_are_compared(anchored, capsys):
+    arguments = [*PAIR, MODEL, "--images", "pictures", "--mean", "0", "--head", "head.yaml", "--json"]
+    assert main(["compare", *arguments]) == 0
+    (boxes,) = [one["boxes"] for one in found(capsys)["comparison"]["outputs"] if "boxes" in one]
+    assert boxes["matched"] == boxes["expected"] > 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "for each of 9 anchors, and which these are is not in the file: describe them with --head"),
+        (["--head", "ultralight"], "it has 40 anchors in a picture of 24×24"),
+        (["--head", "mtcnn"], "ultralight, or the name of a .yaml"),
+        (["--head", "none.yaml"], "none.yaml: No such file"),
+        (["--head", "cascade.yaml"], "--head describes a cascade"),
+        (["--head", "other.yaml"], '"loc9", and no layer gives that'),
+    ],
+)
+def test_heads_that_do_not_fit(anchored, capsys, arguments, message):
+    Path("cascade.yaml").write_text("smallest: 40")
+    Path("other.yaml").write_text("strides: [8]\nanchors: [[8]]\nboxes: loc9\nscores: scores")
+    assert main(["evaluate", *PAIR, *HEAD, *arguments]) == 2
+    _, err = capsys.readouterr()
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_a_head_for_a_classifier_has_no_meaning(here, capsys):
+    Path("head.yaml").write_text("strides: [8]\nanchors: [[8]]")
+    assert main(["evaluate", *PAIR, *LISTED, "--head", "head.yaml"]) == 2
+    assert "not those of a head of anchors" in capsys.readouterr().err
+
+
+@pytest.mark.zoo
+def test_mtcnn_is_given_as_three_networks(zoo, tmp_path, capsys):
+    three = [zoo / "models" / name / end for name in MTCNN for end in ("deploy.prototxt", f"{name}.caffemodel")]
+    (tmp_path / "one.txt").write_text("2007_007763.jpg\n1\n194 90 37 37\n")
+    data = ["--data", str(tmp_path / "one.txt"), "--root", str(zoo / "data/faces"), "--bootstrap", "10", "--json"]
+    assert main(["evaluate", *map(str, three), *data]) == 0
+    figures = {figure["name"]: figure["first"]["value"] for figure in found(capsys)["figures"]}
+    assert figures["recall at 0.5"] == 1
+    assert main(["evaluate", *map(str, three), *data, "--mean", "0"]) == 2
+    assert "a cascade prepares pictures itself" in capsys.readouterr().err
+    assert main(["evaluate", *map(str, three[:4]), *data]) == 2
+    assert "2 networks given" in capsys.readouterr().err
+
+
+MTCNN = ("mtcnn_det1", "mtcnn_det2", "mtcnn_det3")

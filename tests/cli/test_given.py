@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from demitasse.cli.given import executing, one, two
+from demitasse.cli.given import executing, one_or_cascade, two
 from demitasse.errors import FileError, MissingExtraError, NetError, OptionError
 
 CONTENTS = {
@@ -60,15 +60,17 @@ def test_what_are_not_two_networks(here, given, message):
 
 
 def test_one_network(here):
-    assert one([here / "onnx"]).files == (here / "onnx",)
+    (only,) = one_or_cascade([here / "onnx"])
+    assert only.files == (here / "onnx",)
+    assert len(one_or_cascade([here / "demi"] * 3)) == 3
     with pytest.raises(OptionError, match="2 networks given: one is needed"):
-        one([here / "demi", here / "demi"])
+        one_or_cascade([here / "demi", here / "demi"])
 
 
 def test_a_folder_has_one_of_each(here):
     (here / "folder" / "y.caffemodel").touch()
     with pytest.raises(FileError, match=r"has 2 \.caffemodel"):
-        one([here / "folder"])
+        one_or_cascade([here / "folder"])
 
 
 def test_how_networks_run(tmp_path):

@@ -35,7 +35,7 @@ def model(tmp_path: Path) -> Path:
 def test_signature_tells_inputs_outputs_and_what_is_between(model: Path) -> None:
     found = signature(model)
     assert found.inputs == {"x": (None, 2)}
-    assert found.outputs == ("y",)
+    assert found.outputs == {"y": (None, 2)}
     assert found.values == ("sum", "y")
 
 

@@ -82,7 +82,7 @@ class Group(click.Group):
 @click.group(
     cls=Group,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="A network is given as DEPLOY MODEL (prototxt, then caffemodel), as one FILE.demi, or as a folder with both. "
+    epilog="A network is given as DEPLOY MODEL (prototxt, then caffemodel), one FILE.demi, or a folder with both. "
     "Exit status: 0 done and verified, 1 beyond tolerance, 2 bad input or options.",
 )
 @click.option(

@@ -12,11 +12,13 @@ import click
 
 from demitasse.cli.given import executing, two
 from demitasse.cli.options import Real, debugging, device, json_output, plugins, quiet, seed, threads
-from demitasse.cli.showing import other_inputs, showing
+from demitasse.cli.showing import head, other_inputs, showing
 from demitasse.cli.terminal import Terminal
 from demitasse.cli.verdict import said
-from demitasse.errors import NetError, VerificationError
+from demitasse.errors import NetError, OptionError, VerificationError
+from demitasse.evaluate.cascade import CascadeHead
 from demitasse.evaluate.comparison import Comparison
+from demitasse.evaluate.head_file import Head
 from demitasse.evaluate.models import Subject
 from demitasse.evaluate.outputs import OutputError
 from demitasse.evaluate.shown import Shown
@@ -60,6 +62,7 @@ one function (channels scaled, or in another order): noise of 60 dB would show a
     metavar="E",
     help="Relative error (L2) of an output above which the exit status is 1.",
 )
+@head
 @click.option("--layers", "every", is_flag=True, help="The error of every layer that both have.")
 @plugins
 @json_output
@@ -91,6 +94,7 @@ class Request:
     arrays: Path | None
     random: int | None
     tolerance: float
+    head: Head | None
     every: bool
     plugins: tuple[Path, ...]
     as_json: bool
@@ -104,11 +108,20 @@ class Request:
         shown = other_inputs(self.shown, self.arrays, self.random, self.seed)
         execution = executing(self.threads, self.device, self.seed, self.plugins)
         given = two(self.paths)
+        if isinstance(self.head, CascadeHead):
+            raise OptionError("--head describes a cascade: compare its networks one by one, or all with evaluate")
         terminal = Terminal(self.quiet, self.as_json)
         first, second = (each.load(terminal, label) for each, label in zip(given, ("first", "second"), strict=True))
         with terminal.progress("compare") as progress:
             found = side_by_side(
-                first, second, shown, execution, tolerance=self.tolerance, every=self.every, progress=progress
+                first,
+                second,
+                shown,
+                execution,
+                tolerance=self.tolerance,
+                every=self.every,
+                head=self.head,
+                progress=progress,
             )
         if found.comparison.skipped:
             raise NetError(f"the outputs cannot be compared: {found.comparison.skipped}")

@@ -10,20 +10,20 @@ from typing import Any
 
 import click
 
-from demitasse.cli.given import Given, executing, one
+from demitasse.cli.contenders import Contender, How, contenders
+from demitasse.cli.given import executing, one_or_cascade
 from demitasse.cli.options import Real, debugging, device, json_output, model_argument, plugins, quiet, seed, threads
-from demitasse.cli.showing import preparing
+from demitasse.cli.showing import head, preparing
 from demitasse.cli.terminal import Progress, Terminal
 from demitasse.datasets.annotations import Annotations, read_annotations
 from demitasse.datasets.labelled import form_of, labelled
 from demitasse.errors import FileError, NetError, OptionError
 from demitasse.evaluate.average_precision import METRICS, Metric, Tally, tallies
 from demitasse.evaluate.classification import Answers, answers, classifier_output
-from demitasse.evaluate.detection import detected, detector_of
 from demitasse.evaluate.figures import Figure, classification_figures, detection_figures
-from demitasse.evaluate.models import Subject
-from demitasse.evaluate.preprocessing import Stated, remembered
-from demitasse.evaluate.sessions import RUNTIMES, Asked, Session, session
+from demitasse.evaluate.head_file import Head
+from demitasse.evaluate.preprocessing import Stated
+from demitasse.evaluate.sessions import RUNTIMES, Asked, Session
 from demitasse.report.estimates import columns, conclusion, rows
 
 __all__ = ["command"]
@@ -62,6 +62,7 @@ OVERLAP, SCORE, BATCH = 0.5, 0.5, 32
 @click.option(
     "--runtime", type=click.Choice(RUNTIMES), default="auto", show_default=True, help="What runs the networks."
 )
+@head
 @preparing
 @plugins
 @json_output
@@ -73,8 +74,9 @@ OVERLAP, SCORE, BATCH = 0.5, 0.5, 32
 def command(**options: Any) -> int:
     """How often a network is right, on labelled pictures.
 
-    Classifiers: top 1 and top 5. Detectors: average precision, and precision and recall at a score. Each with its 95 %
-    interval; of two networks (--against) also the difference, drawn in pairs, which says whether there is a loss.
+    Classifiers: top 1 and top 5. Detectors: average precision, and precision and recall at a score; MTCNN is given as
+    its three networks, one after the other. Each figure with its 95 % interval; of two networks (--against) also the
+    difference, drawn in pairs, which says whether there is a loss.
     """
     return Request(**options)()
 
@@ -96,6 +98,7 @@ class Request:
     batch: int | None
     bootstrap: int
     runtime: Asked
+    head: Head | None
     stated: Stated
     plugins: tuple[Path, ...]
     as_json: bool
@@ -110,30 +113,26 @@ class Request:
         if self.runtime in ("opencv", "onnx") and (self.plugins or self.device != "cpu"):
             given_too = "--plugin" if self.plugins else "--device"
             raise OptionError(f"{given_too} is for our executor: it has no meaning with --runtime {self.runtime}")
-        given = [one(self.model), *([one(self.against)] if self.against else [])]
+        given = [one_or_cascade(paths) for paths in (self.model, self.against) if paths]
         if not self.data.exists():
             raise FileError(f"{self.data}: there is no such file or folder")
         terminal = Terminal(self.quiet, self.as_json)
-        models = [each.load(terminal, label) for each, label in zip(given, ("first", "second"), strict=False)]
-        detects = [detector_of(model) is not None for model in models]
-        if len(set(detects)) > 1:
+        found = contenders(given, How(execution, self.runtime, self.stated, self.head), terminal)
+        if len({each.detects for each in found}) > 1:
             raise OptionError("one network detects and the other classifies: there is nothing to compare")
-        self.refuse(detects[0])
-        known = [remembered(model.net) for model in models if isinstance(model, Subject)]
-        # What one of two networks remembers holds for the other, too: a caffemodel beside the .demi made from it.
-        stated = self.stated if all(known) else self.stated.over(next(filter(None, known), Stated()))
-        sessions = [session(model, stated, execution, self.runtime) for model in models]
-        figures, about = (self.detection if detects[0] else self.classification)(terminal, sessions)
+        detects = found[0].detects
+        self.refuse(detects)
+        figures, about = (self.detection if detects else self.classification)(terminal, found)
         terminal.line()
-        terminal.table(columns(len(models)), rows(figures), indent=4)
+        terminal.table(columns(len(found)), rows(figures), indent=4)
         terminal.line()
-        if len(models) == 2:
+        if len(found) == 2:
             terminal.line(conclusion(figures[0]))
         terminal.result(
             {
                 "command": "evaluate",
-                "first": described(given[0], sessions[0]),
-                "second": described(given[1], sessions[1]) if len(given) == 2 else None,
+                "first": found[0].as_dict(),
+                "second": found[1].as_dict() if len(found) == 2 else None,
                 "data": self.data,
                 **about,
                 "bootstrap": self.bootstrap,
@@ -144,7 +143,7 @@ class Request:
 
     def refuse(self, detects: bool) -> None:
         """OptionError for an option that would do nothing."""
-        for name in ("output", "batch") if detects else ("classes", "metric", "iou", "score"):
+        for name in ("output", "batch") if detects else ("classes", "metric", "iou", "score", "head"):
             if getattr(self, name) is not None:
                 kind = "detector" if detects else "classifier"
                 raise OptionError(f"--{name} has no meaning for a {kind}, which this network is")
@@ -153,8 +152,9 @@ class Request:
                 "--iou has no meaning for COCO's average precision, which is over overlaps of 0.5 to 0.95"
             )
 
-    def classification(self, terminal: Terminal, sessions: Sequence[Session]) -> tuple[list[Figure], Mapping[str, Any]]:
+    def classification(self, terminal: Terminal, judged: Sequence[Contender]) -> tuple[list[Figure], Mapping[str, Any]]:
         """Top 1 and top 5."""
+        sessions = [each.session for each in judged if each.session is not None]
         outputs = [classifier_output(each.model, self.output or "") for each in sessions]
         form = form_of(self.data)
         if self.root is not None and form != "list":
@@ -166,7 +166,7 @@ class Request:
         first = found[0]
         second = found[1] if len(found) == 2 else None
         terminal.step("data", f"{self.data.name}: {len(first.labels)} pictures, {first.classes} classes")
-        ran(terminal, sessions)
+        ran(terminal, judged)
         about: dict[str, Any] = {"pictures": len(first.labels), "classes": first.classes, "output": outputs}
         if second is not None:
             if first.classes != second.classes:
@@ -181,22 +181,19 @@ class Request:
         examples = labelled(self.data, colour=each.shape[1] != 1, root=root)
         return answers(each, islice(examples, self.limit), output, batch=self.batch or BATCH, progress=progress)
 
-    def detection(self, terminal: Terminal, sessions: Sequence[Session]) -> tuple[list[Figure], Mapping[str, Any]]:
+    def detection(self, terminal: Terminal, judged: Sequence[Contender]) -> tuple[list[Figure], Mapping[str, Any]]:
         """Average precision, precision and recall."""
         truth = self.annotations()
         metric: Metric = self.metric or ("coco" if truth.form == "COCO" else "voc")
         if metric == "coco" and self.iou is not None:
             raise OptionError("--iou has no meaning for COCO's average precision: give --metric voc with it")
         found: list[list[Tally]] = []
-        for label, each in zip(("first", "second"), sessions, strict=False):
-            boxes_of = detector_of(each.model)
-            if boxes_of is None:
-                raise NetError("the network gives no boxes")
+        for label, each in zip(("first", "second"), judged, strict=False):
             with terminal.progress(label) as progress:
-                boxes = detected(each, truth, boxes_of, progress)
+                boxes = each.boxes(truth, progress)
             found.append(tallies(truth, boxes, metric, self.iou or OVERLAP))
         terminal.step("data", f"{self.data.name}: {len(truth.pictures)} pictures, {truth.boxes} boxes ({truth.form})")
-        ran(terminal, sessions)
+        ran(terminal, judged)
         score = SCORE if self.score is None else self.score
         second = found[1] if len(found) == 2 else None
         figures = detection_figures(found[0], second, metric, score=score, number=self.bootstrap, seed=self.seed)
@@ -220,21 +217,9 @@ class Request:
         return Annotations(found.pictures[: self.limit], found.classes, found.form)
 
 
-def ran(terminal: Terminal, sessions: Sequence[Session]) -> None:
+def ran(terminal: Terminal, judged: Sequence[Contender]) -> None:
     """What ran the networks, and how pictures were prepared."""
-    texts = list(dict.fromkeys(f"{each.runtime.name}, {each.prepare}" for each in sessions))
-    for text in texts:
+    for text in dict.fromkeys(f"{each.runtime.name}, {each.prepared}" for each in judged):
         terminal.step("ran", text)
-    for each in sessions[:1]:
-        if each.prepare.source == "default":
-            terminal.note("nobody said how pictures are to be prepared: this is a guess, see --mean and --scale")
-
-
-def described(given: Given, each: Session) -> dict[str, Any]:
-    """One network for JSON."""
-    return {
-        "files": given.files,
-        "runtime": each.runtime.name,
-        "preprocessing": str(each.prepare),
-        "preprocessing_from": each.prepare.source,
-    }
+    if judged[0].prepared_from == "default":
+        terminal.note("nobody said how pictures are to be prepared: this is a guess, see --mean and --scale")

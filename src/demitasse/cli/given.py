@@ -17,7 +17,7 @@ from demitasse.evaluate.weights import check_finite
 from demitasse.report.quantities import count, size
 from demitasse.runtime import require_torch
 
-__all__ = ["Given", "executing", "one", "two"]
+__all__ = ["Given", "executing", "one_or_cascade", "two"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,14 @@ def two(paths: Sequence[Path]) -> tuple[Given, Given]:
     return found[0], found[1]
 
 
-def one(paths: Sequence[Path]) -> Given:
-    """The network in one or two paths. OptionError for anything else."""
+def one_or_cascade(paths: Sequence[Path]) -> list[Given]:
+    """The network in one or two paths, or the three of a cascade. OptionError for anything else."""
     found = split(paths)
-    if len(found) != 1:
-        raise OptionError(f"{len(found)} networks given: one is needed, as DEPLOY MODEL, FILE.demi or FILE.onnx")
-    return found[0]
+    if len(found) not in (1, 3):
+        raise OptionError(
+            f"{len(found)} networks given: one is needed, as DEPLOY MODEL, FILE.demi or FILE.onnx, or a cascade's 3"
+        )
+    return found
 
 
 def split(paths: Sequence[Path]) -> list[Given]:

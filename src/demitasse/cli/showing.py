@@ -13,12 +13,14 @@ import click
 
 from demitasse.cli.options import Real
 from demitasse.errors import OptionError
+from demitasse.evaluate.anchors import HEADS
 from demitasse.evaluate.fit import RESIZES
+from demitasse.evaluate.head_file import Head, read_head
 from demitasse.evaluate.preprocessing import ORDERS, Stated
 from demitasse.evaluate.preprocessing_file import read_stated
 from demitasse.evaluate.shown import Shown
 
-__all__ = ["preparing", "showing", "stated"]
+__all__ = ["head", "other_inputs", "preparing", "showing", "stated"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -121,6 +123,24 @@ def with_options(command: Callable[..., Any], options: tuple[Callable[..., Any],
     for option in options:
         command = option(command)
     return command
+
+
+class HeadType(click.ParamType[Any]):
+    """A known head by its name, or a YAML file."""
+
+    name = "head"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Head:
+        """What makes boxes of outputs."""
+        return read_head(value) if isinstance(value, str) else value
+
+
+head: Callable[[F], F] = click.option(
+    "--head",
+    type=HeadType(),
+    metavar="NAME|FILE.yaml",
+    help=f"What makes boxes of a detector's outputs, if it is not recognised: {', '.join(HEADS)}, or a description.",
+)
 
 
 def other_inputs(shown: Shown, arrays: Path | None, random: int | None, seed: int) -> Shown:

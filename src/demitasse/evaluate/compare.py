@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from demitasse.errors import MissingExtraError, NetError
+from demitasse.evaluate.anchors import AnchorHead
 from demitasse.evaluate.comparison import Comparison
 from demitasse.evaluate.models import Model, OnnxFile, Subject, model
 from demitasse.evaluate.preprocessing import Stated, remembered
@@ -54,10 +55,16 @@ def compare(
 
 
 def compare_and_keep(
-    first: Model, second: Model, shown: Shown | None, execution: Execution, *, strict: bool
+    first: Model,
+    second: Model,
+    shown: Shown | None,
+    execution: Execution,
+    *,
+    strict: bool,
+    head: AnchorHead | None = None,
 ) -> tuple[Comparison, Trial | None]:
     """`compare`, and the outputs themselves. ``shown`` ``None``: weights only. Without ``strict``, what the better
-    program cannot run for both, another one does."""
+    program cannot run for both, another one does. ``head``: see `trial`."""
     weights: tuple[WeightError, ...] = ()
     unmatched: tuple[str, ...] = ()
     if isinstance(first, Subject) and isinstance(second, Subject):
@@ -69,7 +76,7 @@ def compare_and_keep(
         where = f'layer "{broken[0].layer}", blob {broken[0].index}'
         return replace(found, skipped=f"{where} holds weights that are not finite numbers"), None
     try:
-        ran = trial(first, second, recalled(shown, first, second), execution, strict=strict)
+        ran = trial(first, second, recalled(shown, first, second), execution, strict=strict, head=head)
     except (NetError, MissingExtraError) as error:
         return replace(found, skipped=str(error)), None
     return replace(

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import islice
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from demitasse.datasets.annotations import Annotations
-from demitasse.datasets.pictures import photograph
+from demitasse.datasets.pictures import Picture, photograph
 from demitasse.errors import NetError
+from demitasse.evaluate.cascade import Cascade
 from demitasse.evaluate.detections import Boxes
-from demitasse.evaluate.detectors import Detector, SingleShot, detector
-from demitasse.evaluate.models import Model, Subject
+from demitasse.evaluate.detectors import Detector
 from demitasse.evaluate.sessions import Session
-from demitasse.runtime.onnxruntime import parsed, shape_of
 
-__all__ = ["LEAST", "detected", "detector_of"]
+__all__ = ["LEAST", "detected", "detected_by_cascade"]
 
 Progress = Callable[[int, int], None]
 
@@ -25,16 +26,6 @@ LEAST = 0.01
 
 TOGETHER = 1 << 25
 """Numbers of inputs that are made before they are run."""
-
-
-def detector_of(model: Model) -> Detector | None:
-    """How to get boxes out of a network; ``None`` if it gives none. Of an ``.onnx`` an output of rows of seven is taken
-    for SSD's detections."""
-    if isinstance(model, Subject):
-        return detector(model.graph.layers)
-    outputs = {value.name: shape_of(value) for value in parsed(model.path).graph.output}
-    found = [name for name, shape in outputs.items() if len(shape) == 4 and shape[3] == 7]
-    return SingleShot(found[0]) if found else None
 
 
 def detected(
@@ -56,10 +47,26 @@ def detected(
                 raise NetError(f"{session.runtime.name} gives nothing for layer {missing[0]}")
             boxes = boxes_of.boxes(values, feed, LEAST)
             fit = session.prepare.fit(picture, session.shape)
-            height, width = picture.shape[:2]
-            corners = fit.back(boxes[:, 2:].astype(np.float64))
-            clipped = np.clip(corners, 0, [width, height, width, height])
-            out.append(np.hstack([boxes[:, :2], clipped]).astype(np.float32))
+            out.append(within(picture, boxes, fit.back(boxes[:, 2:].astype(np.float64))))
         if progress is not None:
             progress(len(out), total)
     return out
+
+
+def detected_by_cascade(cascade: Cascade, annotations: Annotations, progress: Progress | None = None) -> list[Boxes]:
+    """The same as `detected`, by MTCNN's networks."""
+    out: list[Boxes] = []
+    for each in annotations.pictures:
+        picture = photograph(each.path)
+        boxes = cascade.boxes(picture)
+        out.append(within(picture, boxes, boxes[:, 2:]))
+        if progress is not None:
+            progress(len(out), len(annotations.pictures))
+    return out
+
+
+def within(picture: Picture, boxes: Boxes, corners: npt.NDArray[Any]) -> Boxes:
+    """Boxes with these corners, in pixels, clipped to the picture."""
+    height, width = picture.shape[:2]
+    clipped = np.clip(corners, 0, [width, height, width, height])
+    return np.hstack([boxes[:, :2], clipped]).astype(np.float32)

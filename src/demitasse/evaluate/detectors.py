@@ -1,5 +1,5 @@
 """Boxes from what a detector gives: SSD's DetectionOutput as it is, Faster R-CNN's and R-FCN's class scores and
-regressions applied to their regions, as the test scripts of those projects do it."""
+regressions applied to their regions, as the test scripts of those projects do it, and heads of anchors."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from demitasse.errors import NetError
+from demitasse.evaluate.anchors import AnchorHead, Anchors, Shapes, outputs_in, recognised
 from demitasse.evaluate.detections import Boxes, boxes_of, suppressed
+from demitasse.evaluate.models import Model, OnnxFile, Subject
+from demitasse.layers import infer
 from demitasse.net import Layer
 
-__all__ = ["DETECTING", "Detector", "Regions", "SingleShot", "detector", "proposes"]
+__all__ = ["DETECTING", "Detector", "Made", "Regions", "SingleShot", "detector", "detector_of", "proposes"]
 
 Values = Mapping[str, npt.NDArray[np.float32]]
 
@@ -87,10 +90,59 @@ class Regions:
         return suppressed(np.concatenate(rows).astype(np.float32), OVERLAP)
 
 
-Detector = SingleShot | Regions
+Made = Regions | Anchors
+"""Detectors whose boxes are made from several outputs."""
+
+Detector = SingleShot | Made
 
 
-def detector(layers: Sequence[Layer]) -> Detector | None:
+def detector_of(model: Model, head: AnchorHead | None = None) -> Detector | None:
+    """How to get boxes out of a network, by the head that is described if there is one; ``None`` if it gives none.
+
+    Of an ``.onnx`` an output of rows of seven is taken for SSD's detections. NetError if the layers of a described head
+    are not to be found, and for a head of anchors that nobody knows.
+    """
+    found: SingleShot | Regions | None = None
+    if head is None and isinstance(model, Subject):
+        found = detector(model.graph.layers)
+    elif head is None and isinstance(model, OnnxFile):
+        rows = [name for name, shape in model.signature.outputs.items() if len(shape) == 4 and shape[3] == 7]
+        found = SingleShot(rows[0]) if rows else None
+    return found if found is not None else anchored(model, head)
+
+
+def anchored(model: Model, head: AnchorHead | None) -> Anchors | None:
+    """The head of anchors of a network. NetError as in `detector_of`."""
+    pictures = [(name, shape) for name, shape in model.inputs.items() if len(shape) == 4]
+    if isinstance(model, Subject):
+        blobs, graph = infer(model.graph, strict=False).blobs, model.graph
+        shapes: Shapes = {name: tuple(blobs.get(name) or ()) for name in graph.outputs}
+        places = dict(model.places)
+    else:
+        shapes = model.signature.outputs
+        places = {name: name for name in model.signature.values}
+    found = outputs_in(shapes)
+    if head is not None and head.boxes and head.scores:
+        for name in (head.boxes, head.scores):
+            if name not in places and name not in places.values():
+                raise NetError(f'the head is said to be in "{name}", and no layer gives that')
+        return Anchors(places.get(head.boxes, head.boxes), places.get(head.scores, head.scores), pictures[0][0], head)
+    if found is None or not pictures:
+        if head is None:
+            return None
+        raise NetError("the outputs are not those of a head of anchors; say which they are, as boxes and scores")
+    boxes, scores, number = found
+    (picture, shape), *_ = pictures
+    known = head or recognised(number, shape[2], shape[3])
+    if known is None:
+        raise NetError(
+            f"{boxes} and {scores} hold a box and its scores for each of {number} anchors, and which these are is not "
+            "in the file: describe them with --head FILE.yaml"
+        )
+    return Anchors(places[boxes], places[scores], picture, known)
+
+
+def detector(layers: Sequence[Layer]) -> SingleShot | Regions | None:
     """How to get boxes out of the network of these layers (of one phase, in order); ``None`` if it gives none."""
     writers = {name: layer for layer in layers for name in layer.outputs}
     for layer in layers:

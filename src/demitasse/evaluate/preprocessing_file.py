@@ -9,42 +9,23 @@ size: 256                # before the middle is taken; or [height, width]
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from demitasse.datasets.mean import read_mean
-from demitasse.errors import FileError, OptionError
+from demitasse.errors import OptionError
 from demitasse.evaluate.fit import RESIZES
 from demitasse.evaluate.preprocessing import ORDERS, Stated
+from demitasse.evaluate.settings_file import chosen, numbers, read_settings
 
 __all__ = ["read_stated"]
 
 NAMES = ("mean", "scale", "order", "resize", "size")
 
-LARGEST = 1 << 16
-"""Bytes that such a file may have."""
-
 
 def read_stated(path: Path) -> Stated:
     """What the file says. FileError if it cannot be read, OptionError for what it cannot say."""
-    try:
-        text = path.read_bytes()
-        said = yaml.safe_load(text) if len(text) <= LARGEST else None
-    except OSError as error:
-        raise FileError(f"{path}: {error.strerror or 'cannot be read'}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark is not None else ""
-        raise FileError(f"{path}{where}: not YAML: {getattr(error, 'problem', None) or 'malformed'}") from None
-    if not isinstance(said, dict) or not said:
-        raise OptionError(f"{path}: should be a list of {', '.join(NAMES)}, each with its value")
-    for name in said:
-        if name not in NAMES:
-            raise OptionError(f"{path}: {name!r} means nothing here; there are {', '.join(NAMES)}")
+    said = read_settings(path, NAMES)
     picture, mean = None, said.get("mean")
     if isinstance(mean, str):
         picture, mean = read_mean(path.parent / mean), None
@@ -56,24 +37,6 @@ def read_stated(path: Path) -> Stated:
         size=size(path, said.get("size")),
         mean_picture=picture,
     )
-
-
-def numbers(path: Path, name: str, value: Any, most: int | None) -> tuple[float, ...] | None:
-    """A number or a list of them. OptionError for anything else."""
-    if value is None:
-        return None
-    values = value if isinstance(value, list) else [value]
-    good = all(isinstance(item, int | float) and not isinstance(item, bool) and isfinite(item) for item in values)
-    if not values or not good or (most is not None and len(values) > most):
-        raise OptionError(f"{path}: {name} is {value!r}; it should be {'a number' if most == 1 else 'numbers'}")
-    return tuple(float(item) for item in values)
-
-
-def chosen(path: Path, name: str, value: Any, choices: Sequence[Any]) -> Any:
-    """One of a few words. OptionError for any other."""
-    if value is not None and value not in choices:
-        raise OptionError(f"{path}: {name} is {value!r}; it should be {' or '.join(choices)}")
-    return value
 
 
 def size(path: Path, value: Any) -> tuple[int, int] | None:

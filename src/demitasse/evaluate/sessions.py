@@ -20,7 +20,7 @@ from demitasse.net import Net
 from demitasse.runtime import require_torch
 from demitasse.runtime.opencv import import_opencv
 
-__all__ = ["RUNTIMES", "Asked", "Session", "session"]
+__all__ = ["RUNTIMES", "Asked", "Session", "chosen", "session"]
 
 Asked = Literal["auto", "executor", "opencv", "onnx"]
 

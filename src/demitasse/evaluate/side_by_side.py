@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from demitasse.errors import NetError
+from demitasse.evaluate.anchors import AnchorHead
 from demitasse.evaluate.compare import compare_and_keep
 from demitasse.evaluate.comparison import Comparison, output_dict
 from demitasse.evaluate.models import Model, OnnxFile, Subject, counterparts
@@ -115,14 +116,15 @@ def side_by_side(
     *,
     tolerance: float,
     every: bool = False,
+    head: AnchorHead | None = None,
     progress: Progress | None = None,
 ) -> SideBySide:
     """Compare two networks as far as they can be compared. Errors as for `compare`; what cannot run is in
     ``comparison.skipped``. ``tolerance``: relative error of an output. ``every``: the errors of all layers, even if the
-    outputs agree."""
+    outputs agree. ``head``: which anchors a detector has, if it is not a known one."""
     said = progress or (lambda done, total: None)
     said(0, 3)
-    comparison, ran = compare_and_keep(first, second, shown, execution, strict=False)
+    comparison, ran = compare_and_keep(first, second, shown, execution, strict=False, head=head)
     if ran is None:
         return SideBySide(comparison, tolerance)
     said(1, 3)

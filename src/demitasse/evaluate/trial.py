@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from demitasse.errors import NetError, VerificationError
-from demitasse.evaluate.detectors import Regions, detector
+from demitasse.evaluate.anchors import AnchorHead, Anchors, with_usual
+from demitasse.evaluate.detectors import Made, SingleShot, detector_of
 from demitasse.evaluate.models import Model, OnnxFile, Subject, counterparts
 from demitasse.evaluate.outputs import OutputError, boxes_error, output_error
 from demitasse.evaluate.probes import Probe, probes
@@ -32,7 +33,7 @@ class Trial:
     runtimes: tuple[Runtime, Runtime]
     fed: Fed
     probes: Sequence[Probe]
-    detector: Regions | None
+    detector: Made | None
     expected: Results
     found: Results
     missing: tuple[str, ...] = ()
@@ -54,18 +55,28 @@ class Trial:
         return tuple(compared(self.probes, self.detector, self.fed.feeds, a, b))
 
 
-def trial(first: Model, second: Model, shown: Shown, execution: Execution, *, strict: bool) -> Trial:
+def trial(
+    first: Model,
+    second: Model,
+    shown: Shown,
+    execution: Execution,
+    *,
+    strict: bool,
+    head: AnchorHead | None = None,
+) -> Trial:
     """Run both. NetError if nothing can, or they have nothing in common; with ``strict`` VerificationError if what runs
-    the first does not run the second."""
+    the first does not run the second. ``head``: which anchors a detector has, if it is not a known one."""
     check_inputs(first, second)
     caffe = first if isinstance(first, Subject) else second if isinstance(second, Subject) else None
     places = probes(caffe.graph.layers) if caffe is not None else plain_probes(first)
-    boxes = detector(caffe.graph.layers) if caffe is not None else None
+    boxes = made_boxes(first, head)
+    if isinstance(boxes, Anchors):
+        net = first.net if isinstance(first, Subject) else None
+        shown = replace(shown, stated=with_usual(shown.stated, net, boxes.head))
     names = counterparts(first, second)
     if isinstance(first, OnnxFile) and caffe is not None:
         back = {theirs: ours for ours, theirs in names.items()}
         places = tuple(Probe(back[p.layer], p.kind, p.axis) for p in places if p.layer in back)
-        boxes = None
     wanted = list(dict.fromkeys([*(place.layer for place in places), *(boxes.layers if boxes else ())]))
     notes: list[str] = []
     for ours, theirs in pairs(first, second, execution):
@@ -85,9 +96,19 @@ def trial(first: Model, second: Model, shown: Shown, execution: Execution, *, st
         missing = tuple(name for name in expected[0] if name not in found[0])
         if len(missing) == len(expected[0]):
             raise NetError(f"they have no output in common: {', '.join(expected[0])}, and {', '.join(raw[0])}")
-        regions = boxes if isinstance(boxes, Regions) else None
-        return Trial((ours, theirs), given, places, regions, expected, found, missing, tuple(notes))
+        return Trial((ours, theirs), given, places, boxes, expected, found, missing, tuple(notes))
     raise NetError("; ".join(dict.fromkeys(notes)) or missing_runtime(first, second))
+
+
+def made_boxes(first: Model, head: AnchorHead | None) -> Made | None:
+    """How boxes are made from outputs, if they are; anchors that nobody knows are no error where none are asked for."""
+    try:
+        found = detector_of(first, head)
+    except NetError:
+        if head is not None:
+            raise
+        return None
+    return None if isinstance(found, SingleShot) else found
 
 
 def pairs(first: Model, second: Model, execution: Execution) -> Iterator[tuple[Runtime, Runtime]]:
@@ -166,7 +187,7 @@ def plain_probes(first: Model) -> tuple[Probe, ...]:
 
 
 def compared(
-    places: Sequence[Probe], regions: Regions | None, feeds: Feeds, expected: Results, found: Results
+    places: Sequence[Probe], regions: Made | None, feeds: Feeds, expected: Results, found: Results
 ) -> Iterator[OutputError]:
     """One error for each place that both gave, and for the boxes that are made from several of them."""
     kinds = {place.layer: place for place in places}
@@ -199,6 +220,6 @@ def distribution(values: npt.NDArray[np.float32]) -> bool:
     )
 
 
-def complete(regions: Regions, values: Mapping[str, object], feed: Mapping[str, object]) -> bool:
+def complete(regions: Made, values: Mapping[str, object], feed: Mapping[str, object]) -> bool:
     """Whether everything is there that boxes are made from."""
     return all(name in values or name in feed for name in regions.layers)

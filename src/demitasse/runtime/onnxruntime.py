@@ -44,7 +44,7 @@ class Signature:
     """
 
     inputs: Mapping[str, tuple[int | None, ...]]
-    outputs: tuple[str, ...]
+    outputs: Mapping[str, tuple[int | None, ...]]
     values: tuple[str, ...]
 
 
@@ -82,11 +82,11 @@ def signature(path: str | os.PathLike[str]) -> Signature:
     stored = {weight.name for weight in model.graph.initializer}
     inputs = {value.name: shape_of(value) for value in model.graph.input if value.name not in stored}
     computed = [name for node in model.graph.node for name in node.output if name]
-    return Signature(inputs, tuple(value.name for value in model.graph.output), tuple(computed))
+    return Signature(inputs, {value.name: shape_of(value) for value in model.graph.output}, tuple(computed))
 
 
 def shape_of(value: Any) -> tuple[int | None, ...]:
-    """Sizes of an input."""
+    """Sizes of an input or an output."""
     sizes = value.type.tensor_type.shape.dim
     return tuple(size.dim_value if size.HasField("dim_value") else None for size in sizes)
 

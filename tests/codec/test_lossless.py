@@ -130,7 +130,7 @@ def test_scales_of_rows_and_columns_are_used() -> None:
 
 
 def test_zeros_cost_next_to_nothing() -> None:
-    assert len(lossless.encode([np.zeros((1000, 1000), "<f4")])) < 100
+    assert len(lossless.encode([np.zeros((1000, 1000), "<f4")])) < 200
     values = weights() * (np.random.default_rng(4).random((512, 576)) < 0.1)
     packed = lossless.encode([values.astype("<f4")])
     assert len(packed) < len(lzma.compress(values.astype("<f4").tobytes())) * 0.95
@@ -182,11 +182,11 @@ def test_real_weights_are_smaller_than_xz_makes_them(name: str, zoo: Path) -> No
 
 
 def test_the_format_has_not_changed() -> None:
-    values = np.cumsum(np.arange(70 * 90, dtype=np.int64) ** 3 % 1009 - 504).reshape(70, 90) / 64
+    values = np.cumsum(np.arange(170 * 110, dtype=np.int64) ** 3 % 1009 - 504).reshape(170, 110) / 64
     values[::7] = 0
     for dtype, expected in CODED.items():
         matrix = values.astype(dtype) if dtype != "u1" else (values * 64).astype(np.int64).astype(np.uint8)
         assert hashlib.sha256(lossless.encode([matrix, matrix[:1, :50].copy()])).hexdigest()[:16] == expected, dtype
 
 
-CODED = {"<f4": "7b56f17e57052394", "<f8": "5d0327d7a5b4d537", "<f2": "b783d35687c64cd7", "u1": "38e153c06c5e24ad"}
+CODED = {"<f4": "977392cbd4f3769d", "<f8": "1ad748db674434da", "<f2": "eb70ce929db068cb", "u1": "0e9e6ddffe464dce"}

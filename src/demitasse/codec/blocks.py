@@ -22,6 +22,7 @@ from demitasse.errors import ContainerError
 __all__ = ["Target", "decode_block", "encode_block", "plan", "zero_position"]
 
 Array = npt.NDArray[Any]
+Buffer = bytes | memoryview
 
 ELEMENTS = {
     Kind.FLOAT32: 1 << 19,
@@ -119,7 +120,7 @@ def _encode_positions(
     return bytes([_AS_LEVELS]) + _encode_levels(block, entries, relative)
 
 
-def _decode_positions(block: Block, data: bytes, targets: Sequence[Target]) -> list[Array]:
+def _decode_positions(block: Block, data: Buffer, targets: Sequence[Target]) -> list[Array]:
     books = [np.zeros(0, np.float32) if target.hidden is None else target.hidden for target in targets]
     entries = [target.entry for target in targets]
     if data[:1] == bytes([_AS_POSITIONS]):
@@ -141,7 +142,7 @@ class Target:
     out: Array
 
 
-def decode_block(block: Block, data: bytes, targets: Sequence[Target], *, floats: bool) -> None:
+def decode_block(block: Block, data: Buffer, targets: Sequence[Target], *, floats: bool) -> None:
     """Fills the targets of the block's pieces: with weights, or (``floats`` false) with what the kind stores.
 
     That is int32 levels, or int32 positions in the codebook. ContainerError where the bytes are no such block.

@@ -25,7 +25,7 @@ def encode(positions: Sequence[Array], kernels: Sequence[int], codebooks: Sequen
     return _core.encode_clusters(list(positions), list(kernels), [_bits(codebook) for codebook in codebooks])
 
 
-def decode(data: bytes, out: Sequence[Array], kernels: Sequence[int], codebooks: Sequence[Array]) -> None:
+def decode(data: bytes | memoryview, out: Sequence[Array], kernels: Sequence[int], codebooks: Sequence[Array]) -> None:
     """Fills the matrices (int32). ContainerError for a damaged stream; no position is outside its codebook."""
     try:
         _core.decode_clusters(data, list(out), list(kernels), [_bits(codebook) for codebook in codebooks])
@@ -39,7 +39,7 @@ def encode_codebooks(codebooks: Sequence[Array]) -> bytes:
     return _core.encode_codebooks([len(each) for each in keys], np.concatenate(keys))
 
 
-def decode_codebooks(data: bytes, out: Sequence[Array]) -> None:
+def decode_codebooks(data: bytes | memoryview, out: Sequence[Array]) -> None:
     """Fills the arrays (float32). ContainerError for a damaged stream."""
     sizes = [codebook.size for codebook in out]
     keys = np.empty(sum(sizes), np.uint32)

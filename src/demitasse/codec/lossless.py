@@ -35,7 +35,7 @@ def encode(matrices: Sequence[Array]) -> bytes:
     return _core.encode_lossless(_ELEMENTS[dtype], [_plain(matrix) for matrix in matrices])
 
 
-def decode(data: bytes, out: Sequence[Array]) -> None:
+def decode(data: bytes | memoryview, out: Sequence[Array]) -> None:
     """Fills the matrices, bit for bit; they are C-contiguous. ContainerError for a damaged stream."""
     if not out:
         return

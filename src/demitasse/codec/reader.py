@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
-from threading import Lock
+from threading import Lock, local
 from typing import Any, TypeVar
 
 import numpy as np
@@ -31,8 +32,9 @@ R = TypeVar("R")
 KEPT = 6
 """Blocks of several tensors that stay decoded, so that reading tensor after tensor decodes each block once."""
 
-AHEAD = 1 << 24
-"""Elements that are decoded before they are asked for, at most, where tensors are read one after the other."""
+AHEAD, AHEAD_EACH = 1 << 24, 2
+"""Elements that are decoded before they are asked for, at most, where tensors are read one after the other; and blocks,
+for each thread: what is decoded long before it is taken has left the caches by then."""
 
 Key = tuple[int, bool]
 """Number of a block, and whether as floats."""
@@ -53,9 +55,12 @@ class Blocks:
         self._last: dict[Kind, int] = {}
         self._hidden: dict[int, Array] | None = None
         self._cover: dict[int, list[int]] = {}
+        self._place: dict[int, int] = {}  # of a tensor in its last block
         for number, block in enumerate(index.blocks):
-            for piece in block.pieces:
+            for place, piece in enumerate(block.pieces):
                 self._cover.setdefault(piece.entry, []).append(number)
+                self._place[piece.entry] = place
+        self._scratch = local()
 
     def close(self) -> None:
         """Lets go of the file; what was not read yet can no longer be."""
@@ -80,7 +85,7 @@ class Blocks:
         cover = self._cover[number]
         block = self.index.blocks[cover[0]]
         if block.whole:
-            return self._take(cover[0], floats)[[piece.entry for piece in block.pieces].index(number)]
+            return self._take(cover[0], floats)[self._place[number]]
         out = np.empty(entry.matrix, _dtype(entry, floats))
         with self._lock:
             begun = [(one, future) for one in cover if (future := self._ahead.pop((one, floats), None))]
@@ -119,9 +124,13 @@ class Blocks:
             }
         return self._hidden.get(number)
 
-    def _read(self, block: Block) -> bytes:
-        data = os.pread(self._file.fileno(), block.nbytes, block.offset)
-        if len(data) != block.nbytes or _core.crc32c(data) != block.checksum:
+    def _read(self, block: Block) -> memoryview:
+        """The bytes of a block, until this thread reads the next: into memory that need not be fresh each time."""
+        room: bytearray = getattr(self._scratch, "room", bytearray())
+        if len(room) < block.nbytes:
+            room = self._scratch.room = bytearray(block.nbytes)
+        data = memoryview(room)[: block.nbytes]
+        if os.preadv(self._file.fileno(), [data], block.offset) != len(data) or _core.crc32c(data) != block.checksum:
             raise ContainerError(f"{self._name}: the block at byte {block.offset} is damaged (its checksum is wrong)")
         return data
 
@@ -151,7 +160,7 @@ class Blocks:
     def _begin(self, number: int, kind: Kind, floats: bool) -> None:
         """Starts on blocks of a kind from this one on, as many as may be ahead."""
         room = AHEAD - self.ahead
-        for one in range(number, len(self.index.blocks)):
+        for one in range(number, min(number + AHEAD_EACH * self._threads, len(self.index.blocks))):
             key = (one, floats)
             room -= 0 if key in self._ahead else self._elements(one)
             if self.index.blocks[one].kind is not kind or room < 0:
@@ -170,11 +179,16 @@ class Blocks:
         return self._submit(partial(self._decoded, block, hidden, floats))
 
     def _decoded(self, block: Block, hidden: list[Array | None], floats: bool) -> list[Array]:
-        targets = []
-        for piece, own in zip(block.pieces, hidden, strict=True):
-            entry = self.index.entries[piece.entry]
-            shape = (piece.stop - piece.start, entry.matrix[1])
-            targets.append(Target(entry, own, np.empty(shape, _dtype(entry, floats))))
+        entries = [self.index.entries[piece.entry] for piece in block.pieces]
+        shapes = [
+            (piece.stop - piece.start, entry.matrix[1]) for piece, entry in zip(block.pieces, entries, strict=True)
+        ]
+        ends = list(accumulate(rows * columns for rows, columns in shapes))
+        room = np.empty(ends[-1], _dtype(entries[0], floats))
+        targets = [
+            Target(entry, own, room[end - rows * columns : end].reshape(rows, columns))
+            for entry, own, (rows, columns), end in zip(entries, hidden, shapes, ends, strict=True)
+        ]
         self._decode(block, targets, floats)
         for target in targets:
             target.out.flags.writeable = False

@@ -38,7 +38,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def step(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """Replaces the planner by plain rounding; the step can be changed."""
     used = {"step": 0.004}
-    monkeypatch.setattr(plan, "compress", lambda net, quality, **options: rounded(net, used["step"]))
+
+    def planned(net: Net, target: plan.Target, **options: object) -> plan.Plan:
+        return plan.Plan((), rounded(net, used["step"]), net, (), (plan.Attempt(0.0, target.quality or 0.0),))
+
+    monkeypatch.setattr(plan, "planned", planned)
     return used
 
 

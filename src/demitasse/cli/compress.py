@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,20 +11,27 @@ from typing import Any
 import click
 
 from demitasse import files, originals, plan
+from demitasse.atomic import replacing
 from demitasse.cli.model import Source, check_output, form, mention_slips, source
-from demitasse.cli.options import Real, model_argument, output, verified_writing, worker_threads
+from demitasse.cli.options import model_argument, output, verified_writing, worker_threads
+from demitasse.cli.reporting import Side, check_report, report_folder, write_report
 from demitasse.cli.showing import showing
 from demitasse.cli.staging import scratch, staged
+from demitasse.cli.targets import PLAN, Wanted, plan_rows, wanting
 from demitasse.cli.terminal import Terminal
 from demitasse.cli.verdict import OUTPUTS, check_outputs, output_rows, outputs_in_words
 from demitasse.errors import OptionError, VerificationError
-from demitasse.evaluate.compare import Shown, Subject, compare
+from demitasse.evaluate.compare import Shown, Subject, compare_and_keep
 from demitasse.evaluate.comparison import Comparison
 from demitasse.evaluate.preprocessing import remembering
+from demitasse.evaluate.runtimes import Execution
+from demitasse.evaluate.trial import Trial
 from demitasse.evaluate.weights import check_finite, identical
-from demitasse.net import Net, Note
+from demitasse.net import Net
+from demitasse.plan import Plan
 from demitasse.report.footprint import BEFORE_AND_AFTER, Footprint, before_and_after, footprint
 from demitasse.report.quantities import count, decibel, ratio, size
+from demitasse.transforms.recipe import as_steps, dump_recipe
 
 __all__ = ["command"]
 
@@ -32,14 +39,16 @@ __all__ = ["command"]
 @click.command("compress")
 @model_argument("DEPLOY MODEL | FILE.demi | DIR")
 @output("Name of the .demi to write.")
+@wanting
 @click.option(
-    "--quality",
-    type=Real(0, 120),
-    metavar="DB",
-    help=f"Signal to noise at the outputs in dB: higher is larger, and closer (default {plan.QUALITY:g}).",
+    "--save-plan",
+    type=click.Path(path_type=Path),
+    metavar="FILE.yaml",
+    help="Write the plan as a recipe: demitasse apply does the same again, as it is or edited.",
 )
 @click.option("--lossless", is_flag=True, help="Keep every bit: expand gives the caffemodel back byte for byte.")
 @showing
+@report_folder
 @verified_writing
 def command(**options: Any) -> int:
     """Store a network as one small .demi, verified.
@@ -58,9 +67,11 @@ class Request:
 
     model: tuple[Path, ...]
     output: str
-    quality: float | None
+    wanted: Wanted
+    save_plan: Path | None
     lossless: bool
     shown: Shown
+    report: Path | None
     dry: bool
     run: bool
     as_json: bool
@@ -69,8 +80,11 @@ class Request:
 
     def __call__(self) -> int:
         """Do it. The exit status."""
-        if self.lossless and (self.quality is not None or self.shown.folder is not None):
-            raise OptionError("--lossless keeps every bit: --quality and --images have no meaning with it")
+        check_report(self.report)
+        meaningless = [*self.wanted.given, *(["--images"] if self.shown.folder is not None else [])]
+        meaningless += ["--save-plan"] if self.save_plan is not None else []
+        if self.lossless and meaningless:
+            raise OptionError(f"--lossless keeps every bit: {' and '.join(meaningless)} has no meaning with it")
         given = source(self.model)
         if self.lossless and given.demi is not None:
             raise OptionError(f"{given} is a .demi already: --lossless takes DEPLOY MODEL")
@@ -87,12 +101,16 @@ class Request:
         before = footprint(net, given.bytes)
         with (scratch if self.dry else staged)([target]) as (path,):
             work = self.keep if self.lossless else self.shrink
-            stored, found = work(terminal, given, net, path)
+            stored, found, trial, planned = work(terminal, given, net, path)
             nbytes = path.stat().st_size
             after = footprint(stored, nbytes)
-            result = self.result(given, before, after, found, stored.report)
-            if found is not None:
-                self.check(found, result)
+            result = self.result(given, before, after, found, planned)
+            if self.report is not None:
+                sides = Side(net, given.bytes, given.demi), Side(stored, nbytes, path)
+                threads = worker_threads(self.threads)
+                write_report(self.report, result, *sides, found, trial, self.shown, terminal, threads)
+            if found is not None and planned is not None:
+                self.check(found, planned, result)
         terminal.line()
         terminal.table(BEFORE_AND_AFTER, before_and_after(before, after), indent=4)
         terminal.line()
@@ -102,7 +120,7 @@ class Request:
         return 0
 
     def result(
-        self, given: Source, before: Footprint, after: Footprint, found: Comparison | None, report: Sequence[Note]
+        self, given: Source, before: Footprint, after: Footprint, found: Comparison | None, planned: Plan | None
     ) -> dict[str, Any]:
         """Everything, for JSON."""
         return {
@@ -113,22 +131,19 @@ class Request:
             "lossless": self.lossless,
             "verified": True,
             "comparison": None if found is None else found.as_dict(),
-            "report": [note_dict(note) for note in report],
+            "recipe": None if planned is None else as_steps(planned.recipe),
+            "plan": None if planned is None else planned.as_dict(),
+            "report": [] if planned is None else [note_dict(note) for note in planned.notes],
         }
 
-    def check(self, found: Comparison, result: Mapping[str, Any]) -> None:
+    def check(self, found: Comparison, planned: Plan, result: Mapping[str, Any]) -> None:
         """VerificationError with everything that was found, if the outputs are too far off."""
         try:
-            check_outputs(found, self.asked)
+            check_outputs(found, self.wanted.asked, planned.chosen.expected)
         except VerificationError as error:
             raise VerificationError(str(error), {**result, "verified": False}) from None
 
-    @property
-    def asked(self) -> float:
-        """Signal to noise in dB that was asked for."""
-        return plan.QUALITY if self.quality is None else self.quality
-
-    def keep(self, terminal: Terminal, given: Source, net: Net, path: Path) -> tuple[Net, None]:
+    def keep(self, terminal: Terminal, given: Source, net: Net, path: Path) -> tuple[Net, None, None, None]:
         """Lossless: what was stored, once every byte of it has been compared."""
         prototxt, caffemodel = given.files
         threads = worker_threads(self.threads)
@@ -136,29 +151,39 @@ class Request:
         terminal.step("stored", f"{self.output} · {size(path.stat().st_size)} · every bit kept")
         originals.check(path, prototxt, caffemodel, threads=threads)
         terminal.step("verified", "read again: prototxt and caffemodel are the same, byte for byte")
-        return net, None
+        return net, None, None, None
 
-    def shrink(self, terminal: Terminal, given: Source, net: Net, path: Path) -> tuple[Net, Comparison]:
-        """Lossy: what was stored, read again, and how it compares."""
+    def shrink(
+        self, terminal: Terminal, given: Source, net: Net, path: Path
+    ) -> tuple[Net, Comparison, Trial | None, Plan]:
+        """Lossy: what was stored, read again, how it compares, what came out, and the plan."""
         check_finite(net, given)
+        target = self.wanted.target(given)
         with terminal.progress("quantise") as progress:
-            planned = plan.compress(net, self.asked, threads=worker_threads(self.threads), progress=progress)
-        files.save_container(planned, path)
+            planned = plan.planned(net, target, threads=worker_threads(self.threads), progress=progress)
+        if self.dry:
+            terminal.table(PLAN, plan_rows(planned), indent=4)
+        files.save_container(planned.net, path)
         bits = 8 * path.stat().st_size / max(1, net.parameters)
         terminal.step("stored", f"{self.output} · {size(path.stat().st_size)} · {bits:.2f} bits per weight, all told")
         stored = files.load(path)
-        if not identical(planned, stored):
+        if not identical(planned.net, stored):
             raise VerificationError(f"{self.output}: other weights were read than were written")
-        del planned  # As large as the network: nothing needs it any more.
+        planned = planned.forgetting()  # As large as the network: nothing needs it any more.
+        if self.save_plan is not None:
+            with replacing(self.save_plan) as file:
+                file.write(dump_recipe(planned.recipe).encode())
+            terminal.step("plan", str(self.save_plan))
         original = Subject(net, given.prototxt, given.caffemodel)
-        found = compare(original, stored, images=self.shown, run=self.run, threads=self.threads or 0)
+        shown, execution = self.shown if self.run else None, Execution(self.threads or 0)
+        found, trial = compare_and_keep(original, Subject(stored), shown, execution, strict=True)
         terminal.step("read again", f"weights: {decibel(found.weight_snr)} signal to noise, in matrices and kernels")
         if found.skipped:
             terminal.note(outputs_in_words(found))
         else:
             terminal.step("compared", outputs_in_words(found))
             terminal.table(OUTPUTS, output_rows(found), indent=4)
-        return stored, found
+        return stored, found, trial, planned
 
     def closing(self, found: Comparison | None, target: Path, times: float) -> list[str]:
         """What it loads in (as far as that was tried), and how to get plain files."""

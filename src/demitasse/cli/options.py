@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 import click
 
 __all__ = [
+    "Bytes",
     "Real",
+    "Share",
     "debugging",
     "device",
     "dry_run",
@@ -38,6 +40,45 @@ class Real(click.FloatRange):
         found = super().convert(value, parameter, context)
         if not math.isfinite(found):
             self.fail(f"{value} is not a finite number", parameter, context)
+        return found
+
+
+class Bytes(click.ParamType[Any]):
+    """A number of bytes, in KB or MB where it says so."""
+
+    name = "size"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
+        """Bytes. Refuses what is no size."""
+        if isinstance(value, int):
+            return value
+        text = str(value).upper().removesuffix("B")
+        factor = {"K": 1000, "M": 1_000_000}.get(text[-1:], 1)
+        try:
+            found = round(float(text.rstrip("KM")) * factor)
+        except (ValueError, OverflowError):
+            found = 0
+        if found < 1:
+            self.fail(f"{value!r} is no size: give bytes, or 27KB, or 5MB", parameter, context)
+        return found
+
+
+class Share(click.ParamType[Any]):
+    """A share below the whole: ``0.5%`` or ``0.005``."""
+
+    name = "share"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        """The share. Refuses what is none."""
+        if isinstance(value, float):
+            return value
+        text = str(value).strip()
+        try:
+            found = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            found = -1.0
+        if not 0 <= found < 1:
+            self.fail(f"{value!r} is no share: give 0.5%, or 0.005", parameter, context)
         return found
 
 

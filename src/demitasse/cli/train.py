@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,10 +10,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+import numpy as np
 
 from demitasse import files
-from demitasse.cli.options import Real, debugging, device, json_output, quiet, seed, threads, worker_threads
-from demitasse.cli.terminal import Progress, Terminal, json_ready
+from demitasse.cli.options import Bytes, Real, debugging, device, json_output, quiet, seed, threads, worker_threads
+from demitasse.cli.shaping import Wishes, shaping
+from demitasse.cli.terminal import Terminal
+from demitasse.cli.watch import Curves, Watch
 from demitasse.errors import FileError, OptionError, VerificationError
 from demitasse.evaluate.weights import identical
 from demitasse.net import Net
@@ -25,11 +25,9 @@ from demitasse.runtime import require_torch
 from demitasse.transforms.strip import Strip
 
 if TYPE_CHECKING:
-    from demitasse.train.lasso import Lasso
     from demitasse.train.rate import Rate
     from demitasse.train.run import Event, Run
     from demitasse.train.settings import Settings
-    from demitasse.train.shaping import Shaping
     from demitasse.train.world import World
 
 __all__ = ["command"]
@@ -37,26 +35,6 @@ __all__ = ["command"]
 LATEST = "latest"
 
 Shapes = Mapping[str, tuple[int, ...]]
-
-
-class Size(click.ParamType[Any]):
-    """A number of bytes, in KB or MB where it says so."""
-
-    name = "size"
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
-        """Bytes. Refuses what is no size."""
-        if isinstance(value, int):
-            return value
-        text = str(value).upper().removesuffix("B")
-        factor = {"K": 1000, "M": 1_000_000}.get(text[-1:], 1)
-        try:
-            found = round(float(text.rstrip("KM")) * factor)
-        except (ValueError, OverflowError):
-            found = 0
-        if found < 1:
-            self.fail(f"{value!r} is no size: give bytes, or 27KB, or 5MB", parameter, context)
-        return found
 
 
 @click.command("train")
@@ -82,15 +60,10 @@ class Size(click.ParamType[Any]):
     metavar="[STATE]",
     help="Continue from a .solverstate; from the latest one if none is named.",
 )
-@click.option(
-    "--lasso",
-    multiple=True,
-    metavar="KIND=PRICE[@LAYER,…]",
-    help="Price on groups of weights, which become zero: filters, channels, shapes, depth, or single (L1).",
-)
+@shaping
 @click.option(
     "--target-size",
-    type=Size(),
+    type=Bytes(),
     metavar="SIZE",
     help="Also train for bytes: a .demi of that size (27KB, 5MB) beside the last snapshot.",
 )
@@ -99,6 +72,12 @@ class Size(click.ParamType[Any]):
     type=Real(1, min_open=True),
     metavar="R",
     help="The same, as the size of the plain weights over R.",
+)
+@click.option(
+    "--tensorboard",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Also write curves there, for TensorBoard, which has to be installed.",
 )
 @click.option("--iterations", type=click.IntRange(1), metavar="N", help="Train for N iterations, not to max_iter.")
 @device
@@ -114,6 +93,9 @@ def command(**options: Any) -> int:
     a solverstate. Ctrl-C ends after the iteration at hand, with a snapshot; --resume continues to the same weights as
     a run that was never interrupted. Losses and accuracies are appended to PREFIX_log.jsonl, a JSON object a line.
 
+    What makes the network smaller meanwhile is said by options, or in more detail by a recipe. Where weights get few
+    values (--clusters, --bits, --target-size), a .demi is written beside the last snapshot, which has them exactly.
+
     With torchrun (torchrun --nproc-per-node=2 -m demitasse train …) each process takes its part of every batch.
     """
     return Request(**options)()
@@ -127,9 +109,10 @@ class Request:
     output: Path | None
     weights: tuple[Path, ...]
     resume: str | None
-    lasso: tuple[str, ...]
+    wishes: Wishes
     target_size: int | None
     ratio: float | None
+    tensorboard: Path | None
     iterations: int | None
     device: str
     seed: int
@@ -161,7 +144,8 @@ class Request:
         prefix = self.prefix(settings)
         state = self.state(prefix) if self.resume else None  # before a folder is made for snapshots
         started = self.started()
-        shapings: list[Shaping] = [*(lasso_of(text) for text in self.lasso), *self.rates(settings)]
+        shapings = [*self.wishes(), *self.rates(settings)]
+        curves = None if self.tensorboard is None or world.rank else Curves(self.tensorboard)
         run = Run.of(
             settings, prefix, weights=started, device=self.device, seed=self.seed, world=world, shapings=shapings
         )
@@ -171,12 +155,16 @@ class Request:
         parameters = sum(parameter.values.numel() for parameter in run.solver.learned)
         terminal.step("read", f"{settings.net.name or self.solver} · {count(parameters)} parameters · {settings.type}")
         with run.stopping_on_interrupt(), terminal.progress("train") as progress, self.log(prefix, world) as log:
-            watch = Watch(terminal, settings, progress, log, self.events, last=self.last(run, settings))
-            run.report = watch
+            run.report = Watch(terminal, settings, progress, log, self.events, self.last(run, settings), curves)
             net = run(self.iterations)
         shapes = run.feed.shapes
-        stored = self.stored(net, shapes, prefix, terminal) if self.wants_bytes and not world.rank else {}
-        terminal.result({"command": "train", "solver": self.solver, "prefix": prefix, "events": self.events, **stored})
+        found: dict[str, Any] = {}
+        if run.solver.shapings and not world.rank:
+            found = {"density": density(net)}
+            terminal.step("weights", f"{100 * found['density']:.3g} % are not zero")
+        if any(one.coded for one in run.solver.shapings) and not world.rank:
+            found |= self.stored(net, shapes, prefix, terminal)
+        terminal.result({"command": "train", "solver": self.solver, "prefix": prefix, "events": self.events, **found})
         if run.stop.is_set():
             again = f"demitasse train {self.solver} --resume"
             terminal.note(f"interrupted after {run.solver.iteration} iterations; `{again}` continues")
@@ -265,50 +253,10 @@ class Request:
             raise FileError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-@dataclass(slots=True)
-class Watch:
-    """Tells people, the log and the result what happens."""
-
-    terminal: Terminal
-    settings: Settings
-    progress: Progress
-    log: TextIO | None
-    events: list[Event]
-    last: int
-    begun: float = field(default_factory=time.monotonic)
-    first: int = -1
-
-    def __call__(self, event: Event) -> None:
-        """One event of the run."""
-        kind, iteration = event["event"], event["iteration"]
-        if kind == "train":
-            if self.first < 0:
-                self.first, self.begun = iteration, time.monotonic()
-            self.progress(iteration + 1, self.last)
-            if not self.settings.display or iteration % self.settings.display:
-                return
-            loss, rate = event["smoothed"], event["lr"]
-            self.terminal.line(f"  iteration {iteration:<8} loss {loss:<10.5g} lr {rate:<9.4g} {self.speed(iteration)}")
-        elif kind == "test":
-            said = ", ".join(f"{name} {worded(values)}" for name, values in event["outputs"].items())
-            self.terminal.line(f"  test {iteration:<13} {said}")
-        elif kind == "debug":
-            for name, (weight, gradient) in event["magnitudes"].items():
-                self.terminal.line(f"    {name:<24} weight {weight:<12.5g} gradient {gradient:.5g}")
-        elif kind == "snapshot":
-            self.terminal.step("saved", event["files"][0])
-        self.events.append(event)
-        if self.log is not None:
-            self.log.write(json.dumps(json_ready(event)) + "\n")
-            self.log.flush()
-
-    def speed(self, iteration: int) -> str:
-        """Iterations a second, and how long it will take."""
-        done, elapsed = iteration - self.first, time.monotonic() - self.begun
-        if done < 1 or elapsed <= 0:
-            return ""
-        left = (self.last - iteration) * elapsed / done
-        return f"{done / elapsed:.1f} it/s, {left / 60:.0f} min left" if left > 90 else f"{done / elapsed:.1f} it/s"
+def density(net: Net) -> float:
+    """The share of weights, biases apart, that are not zero."""
+    matrices = [one.array() for layer in net.layers for one in layer.tensors if len(one.shape) > 1]
+    return sum(np.count_nonzero(one) for one in matrices) / max(1, sum(one.size for one in matrices))
 
 
 def deployed(net: Net, shapes: Shapes) -> Net:
@@ -318,34 +266,9 @@ def deployed(net: Net, shapes: Shapes) -> Net:
     return Strip(inputs=pictures)(net)
 
 
-def lasso_of(text: str) -> Lasso:
-    """``filters=0.001@conv*,ip1``. OptionError for anything else."""
-    from demitasse.train.lasso import KINDS, Lasso
-
-    what, _, layers = text.partition("@")
-    name, _, price = what.partition("=")
-    kind = next((kind for kind in KINDS if kind == name and kind != "blocks"), None)
-    try:
-        weight = float(price)
-    except ValueError:
-        kind = None
-    if kind is None or not 0 <= weight < math.inf:
-        kinds = ", ".join(one for one in KINDS if one != "blocks")
-        raise OptionError(f"--lasso {text}: should be KIND=PRICE, such as filters=0.001; kinds are {kinds}")
-    return Lasso(weight, kind, tuple(layers.split(",")) if layers else ())
-
-
 def weight_layers(path: Path, net: Net) -> tuple[Any, ...]:
     """The layers of a file of weights that hold any. FileError if none does."""
     layers = tuple(layer for layer in net.layers if layer.tensors)
     if not layers:
         raise FileError(f"{path}: holds no weights")
     return layers
-
-
-def worded(values: Any) -> str:
-    """A number, or a few of them."""
-    if isinstance(values, list):
-        shown = ", ".join(worded(value) for value in values[:4])
-        return f"[{shown}{', …' if len(values) > 4 else ''}]"
-    return f"{values:.4g}"

@@ -39,6 +39,7 @@ from demitasse.evaluate.runtimes import Execution
 from demitasse.evaluate.trial import Trial
 from demitasse.evaluate.weights import check_finite
 from demitasse.net import Net, Note
+from demitasse.plan import sensitivity
 from demitasse.report.changes import LAYERS, TENSORS, Change, changes, layer_rows, listed, others, reshaped, tensor_rows
 from demitasse.report.footprint import BEFORE_AND_AFTER, Footprint, before_and_after, footprint
 from demitasse.report.quantities import count, size
@@ -141,7 +142,10 @@ class Request:
         """The network after all transforms; each is announced when it is done."""
         for transform in self.transforms:
             seen = len(net.report)
-            net = supply(transform, threads=worker_threads(self.threads), **self.activations())(net)
+            supplied = supply(
+                transform, threads=worker_threads(self.threads), calibrate=sensitivity, **self.activations()
+            )
+            net = supplied(net)
             notes = [note for note in net.report[seen:] if not note.layer and not is_kept(note)]
             for note in notes:
                 terminal.step(name_of(transform), note.text, aside=self.aside(transform))

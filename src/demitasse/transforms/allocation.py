@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["Allocation", "Steps", "Weighed", "allocated"]
+__all__ = ["MARGIN", "Allocation", "Steps", "Weighed", "allocated"]
 
 Allocation = Literal["sensitivity", "uniform"]
 """Steps by what errors cost at the outputs; or one absolute step for the whole network."""

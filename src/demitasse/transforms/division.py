@@ -8,6 +8,7 @@ that is not finite) is kept as it is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ import numpy as np
 
 from demitasse.codec.quantizer import largest_of
 from demitasse.net import Clustered, Layer, Levels, Net, Tensor
-from demitasse.transforms.allocation import Allocation, Steps, Weighed, allocated, expected
+from demitasse.transforms.allocation import MARGIN, Allocation, Steps, Weighed, allocated, expected
 from demitasse.transforms.sensitivity import Sensitivity
 from demitasse.transforms.sensitivity.grid import exact, snapped
 
@@ -81,13 +82,19 @@ class Job:
         shape = self.tensor.shape
         return len(shape) < 2 or self.tensor.size == max(shape)
 
+    @property
+    def finest(self) -> float:
+        """The smallest step that the quantiser takes."""
+        return self.largest / FINEST_INDEX
+
 
 @dataclass(frozen=True)
 class Division:
-    """The tensors to be quantised, in order; those that are kept, with the reason ("" for what nobody asks about);
-    sizes and costs of the former, as they are (``weighed``) and as steps follow them (``costs``)."""
+    """The tensors to be quantised, in order, and those that are ``untouched``; for these the reason (``kept``: "" for
+    what nobody asks about), for the others what they are like (``weighed``)."""
 
     jobs: tuple[Job, ...]
+    untouched: tuple[Tensor, ...]
     kept: Mapping[str, str]
     weighed: Mapping[str, Weighed]
     allocation: Allocation = "sensitivity"
@@ -97,8 +104,10 @@ class Division:
         """Of a network. Looks at every weight once."""
         jobs = [Job.of(layer, i) for layer in net.layers for i, t in enumerate(layer.tensors) if t.size]
         kept = {job.key: reason for job in jobs if (reason := reason_to_keep(job)) is not None}
+        untouched = tuple(job.tensor for job in jobs if job.key in kept)
         jobs = [job for job in jobs if job.key not in kept]
-        return cls(tuple(jobs), kept, {job.key: weighed(job, sensitivity) for job in jobs}, allocation)
+        known = {job.key: weighed(job, sensitivity) for job in jobs}
+        return cls(tuple(jobs), untouched, kept, known, allocation)
 
     @cached_property
     def matrices(self) -> Mapping[str, Weighed]:
@@ -121,10 +130,15 @@ class Division:
         found = {}
         for job in self.jobs:
             known = self.weighed[job.key]
-            step = vector_step(job, known, steps) if job.vector else finest(job, steps[job.key])
+            step = vector_step(job, known, steps) if job.vector else max(steps[job.key], job.finest)
             if step is not None:
                 found[job.key] = step
         return found
+
+    def quality(self, slope: float) -> float:
+        """The decibels of signal to noise to be expected."""
+        noise = sum(self.noise(slope).values())
+        return -10 * math.log10(noise) - MARGIN if noise > 0 else math.inf
 
     def noise(self, slope: float) -> dict[str, float]:
         """The expected error of the outputs that each of the `matrices` is to blame for, as a share of their power."""
@@ -163,11 +177,6 @@ def reason_to_keep(job: Job) -> str | None:
     if not TINIEST < largest < HUGEST:
         return "its numbers are at the limits of float32"
     return None
-
-
-def finest(job: Job, step: float) -> float:
-    """A matrix's step, no smaller than the quantiser takes."""
-    return max(step, job.largest / FINEST_INDEX)
 
 
 def vector_step(job: Job, weighed: Weighed, steps: Steps) -> float | None:

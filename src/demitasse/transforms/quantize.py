@@ -26,7 +26,7 @@ from demitasse.transforms.division import Division, Job
 from demitasse.transforms.sensitivity import Sensitivity
 from demitasse.transforms.transform import SUPPLIED
 
-__all__ = ["Progress", "Quantize"]
+__all__ = ["Progress", "Quantize", "bits_as_clusters", "feedback_for"]
 
 Progress = Callable[[int, int], None]
 """Told how many weights are done, and of how many."""
@@ -130,11 +130,10 @@ class Quantize:
     def matrix(self, job: Job, step: float, known: Sensitivity, done: Callable[[int], None]) -> Tensor:
         """Levels; or the tensor itself, where its few values take no more room."""
         values = job.tensor.array()
-        band = known.bands.get(job.layer.name) if job.index == 0 and values.size <= LARGE else None
         coded = quantize(
             values.astype(np.float32, copy=False),
             step,
-            feedback=band.feedback() if band is not None and self.feedback else None,
+            feedback=feedback_for(job, known) if self.feedback else None,
             rounds=1 if values.size > LARGE else 2,
             threads=self.threads if values.size > LARGE else 1,
             done=done,
@@ -162,6 +161,12 @@ class Quantize:
                 yield Note(
                     "quantize", layer.name, "cannot be run for the estimate: its weights count as those elsewhere"
                 )
+
+
+def feedback_for(job: Job, known: Sensitivity) -> npt.NDArray[np.float32] | None:
+    """How errors of a matrix may make good for each other; None where that is not known, or would take too long."""
+    band = known.bands.get(job.layer.name) if job.index == 0 and job.tensor.size <= LARGE else None
+    return None if band is None else band.feedback()
 
 
 def vector(job: Job, step: float, done: Callable[[int], None]) -> Tensor:

@@ -1,0 +1,108 @@
+"""Options that say what ``compress`` is to reach, and the plan for it on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+from demitasse import plan
+from demitasse.cli.model import Source
+from demitasse.cli.options import Bytes, Real
+from demitasse.errors import OptionError
+from demitasse.plan import Plan, Target, TensorPlan
+from demitasse.report.quantities import count, percent, size
+from demitasse.report.table import Column
+
+__all__ = ["PLAN", "Wanted", "plan_rows", "wanting"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PLAN = (
+    Column("tensor", least=12),
+    Column("weights", "right"),
+    Column("step", "right"),
+    Column("bits", "right"),
+    Column("bytes", "right"),
+    Column("zeros", "right"),
+    Column("of the error", "right"),
+)
+
+OPTIONS = (
+    click.option("--ratio", type=Real(1, min_open=True), metavar="R", help="As good as the file gets R times smaller."),
+    click.option("--target-size", type=Bytes(), metavar="SIZE", help="As good as it gets in so much: 500KB, 5MB."),
+    click.option(
+        "--quality",
+        type=Real(0, 120),
+        metavar="DB",
+        help=f"Signal to noise at the outputs in dB: higher is larger, and closer (default {plan.QUALITY:g}).",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for, by the names of the options."""
+
+    quality: float | None = None
+    ratio: float | None = None
+    target_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.given) > 1:
+            raise OptionError(f"{' and '.join(self.given)} are targets of their own: give one of them")
+
+    @property
+    def given(self) -> list[str]:
+        """The options that were given."""
+        names = ("quality", "ratio", "target_size")
+        return ["--" + name.replace("_", "-") for name in names if getattr(self, name) is not None]
+
+    @property
+    def asked(self) -> float | None:
+        """Decibels, where they are what was asked for."""
+        if self.quality is None:
+            return None if self.given else plan.QUALITY
+        return self.quality
+
+    def target(self, given: Source) -> Target:
+        """For a network with these files."""
+        if self.ratio is not None:
+            return Target(nbytes=max(1, int(given.bytes / self.ratio)))
+        if self.target_size is not None:
+            return Target(nbytes=self.target_size)
+        return Target(quality=self.asked)
+
+
+def wanting(command: F) -> F:
+    """The options, as one ``wanted``."""
+
+    @wraps(command)
+    def combined(**options: Any) -> Any:
+        own = {name: options.pop(name) for name in ("quality", "ratio", "target_size")}
+        return command(wanted=Wanted(**own), **options)
+
+    for option in OPTIONS:
+        combined = option(combined)
+    return combined  # type: ignore[return-value]
+
+
+def plan_rows(found: Plan) -> list[list[str]]:
+    """Rows for `PLAN`: the tensors that take more than next to nothing."""
+    return [row(tensor) for tensor in found.tensors if tensor.size > 1]
+
+
+def row(tensor: TensorPlan) -> list[str]:
+    """One of them."""
+    return [
+        tensor.name,
+        count(tensor.size),
+        "kept" if tensor.step is None else f"{tensor.step:.3g}",
+        f"{tensor.bits / tensor.size:.2f}",
+        size(round(tensor.bits / 8)),
+        "" if tensor.zeros is None else percent(tensor.zeros, tensor.size),
+        "" if tensor.noise is None else percent(tensor.noise, 1.0),
+    ]

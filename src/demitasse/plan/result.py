@@ -1,0 +1,106 @@
+"""A plan: the transforms, what they make of the network, and how they were chosen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from demitasse.codec import levels as level_codec
+from demitasse.net import Levels, Net, Note, Tensor
+from demitasse.plan.quantization import Attempt, Quantization
+from demitasse.transforms.division import tensor_name
+from demitasse.transforms.recipe import as_steps
+from demitasse.transforms.transform import Transform
+
+__all__ = ["Plan", "TensorPlan", "tensor_plans"]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorPlan:
+    """What becomes of one tensor. ``action``: "quantised" or "kept"; ``step``: of its levels; ``bits``: what the coder
+    asks for, all weights together; ``zeros``: weights that are zero; ``noise``: share of the expected error of
+    the outputs that it is to blame for (None: it is not counted)."""
+
+    name: str
+    layer: str
+    shape: tuple[int, ...]
+    action: str
+    step: float | None
+    bits: float
+    zeros: int | None
+    noise: float | None
+
+    @property
+    def size(self) -> int:
+        """Weights."""
+        return math.prod(self.shape)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return asdict(self) | {"bytes": self.bits / 8, "bits_per_weight": self.bits / max(1, self.size)}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``recipe``: the transforms in order. ``net``: the result; ``before``: what was quantised. ``tensors``: what
+    becomes of each. ``attempts``: points on the curve of size and error, the last of which was chosen."""
+
+    recipe: tuple[Transform, ...]
+    net: Net
+    before: Net
+    tensors: tuple[TensorPlan, ...]
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What was done and what was not, and why."""
+        return self.net.report
+
+    def forgetting(self) -> Plan:
+        """The same without weights: for when they have been written."""
+        nothing = replace(self.before, layers=())
+        return replace(self, net=replace(self.net, layers=()), before=nothing)
+
+    @property
+    def chosen(self) -> Attempt:
+        """The point on the curve."""
+        return self.attempts[-1]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return {
+            "recipe": as_steps(self.recipe),
+            "tensors": [tensor.as_dict() for tensor in self.tensors],
+            "curve": [
+                {"bytes": one.nbytes, "expected_db": one.expected, "lost": one.lost, "chosen": one is self.chosen}
+                for one in sorted(self.attempts, key=lambda one: one.expected)
+            ],
+        }
+
+
+def tensor_plans(work: Quantization, net: Net, slope: float) -> tuple[TensorPlan, ...]:
+    """For every tensor of a network that was quantised at that slope."""
+    noise = work.division.noise(slope)
+    whole = sum(noise.values()) or 1.0
+    return tuple(
+        tensor_plan(layer.name, index, tensor, noise, whole)
+        for layer in net.layers
+        for index, tensor in enumerate(layer.tensors)
+    )
+
+
+def tensor_plan(layer: str, index: int, tensor: Tensor, noise: Mapping[str, float], whole: float) -> TensorPlan:
+    """One of them."""
+    name = tensor_name(layer, index)
+    blame = noise[name] / whole if name in noise else None
+    if not isinstance(tensor, Levels):
+        return TensorPlan(name, layer, tensor.shape, "kept", None, 8.0 * tensor.nbytes, None, blame)
+    layout = level_codec.Layout.of(tensor.shape, tensor.trellis, tensor.wide)
+    bits = level_codec.bits(tensor.levels.astype(np.int32, copy=False), layout)
+    zeros = tensor.size - int(np.count_nonzero(tensor.levels))
+    tensor.release()
+    return TensorPlan(name, layer, tensor.shape, "quantised", float(tensor.steps.max()), bits, zeros, blame)

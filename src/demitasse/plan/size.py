@@ -1,0 +1,110 @@
+"""As good as it gets within so many bytes.
+
+The slope at which a file would have the size is looked for among predicted sizes, which cost little; then a real one is
+made, which says how far predictions are off. Two real files are enough, as a rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from demitasse.errors import OptionError
+from demitasse.net import Net
+from demitasse.plan.quantization import Attempt, Quantization
+from demitasse.plan.rates import Rates
+
+__all__ = ["FINEST", "LEAST", "within_bytes"]
+
+LEAST: Final = 10.0
+"""Decibels expected at the outputs, below which a network says nothing any more."""
+
+FINEST: Final = 90.0
+"""Decibels beyond which float32 itself is hardly closer."""
+
+ACCURACY: Final = 0.01
+"""How much smaller than wanted a file may be."""
+
+AIM: Final = 0.996
+"""Of the bytes there are, what is aimed for: it must not be more, and may be 1 % less."""
+
+PASSES: Final = 6
+STEPS: Final = 24
+
+Function = Callable[[float], float]
+
+CLOSE: Final = 0.0005
+"""Of the bytes wanted, how close a predicted size has to be."""
+
+
+def within_bytes(work: Quantization, nbytes: int) -> tuple[Net, list[Attempt]]:
+    """The network with the finest steps whose .demi has no more bytes, and everything tried, the last of which it is.
+
+    OptionError for a size that cannot be had without losing all that the outputs say: it names the smallest there is.
+    """
+    finest, coarsest = work.division.slope(FINEST), work.division.slope(LEAST)
+    low, high, rates = finest, coarsest, work.rates
+    tries: list[Attempt] = []
+    best: tuple[Net, Attempt] | None = None
+    for _ in range(PASSES):
+        slope = slope_for(work, rates, AIM * nbytes, (low, high), tries[-1].slope if tries else None)
+        if tries and slope == tries[-1].slope:
+            break
+        net, attempt = work.tried(slope)
+        tries.append(attempt)
+        if attempt.nbytes > nbytes:
+            low = slope
+        else:
+            best = net, attempt
+            high = slope
+            if attempt.nbytes >= (1 - ACCURACY) * nbytes or slope == finest:
+                break
+        del net
+        rates = rates.corrected(work.division.steps(slope), attempt.nbytes)
+    if best is None:
+        net, attempt = work.tried(coarsest)
+        if attempt.nbytes > nbytes:
+            raise OptionError(
+                f"{nbytes:,} bytes cannot be reached: at {attempt.nbytes:,}, the fewest, the outputs are down to "
+                f"{LEAST:g} dB of signal to noise"
+            )
+        best = net, attempt
+        tries.append(attempt)
+    return best[0], [*(one for one in tries if one is not best[1]), best[1]]
+
+
+def slope_for(work: Quantization, rates: Rates, nbytes: float, ends: tuple[float, float], start: float | None) -> float:
+    """The slope of a predicted size, or the nearest between the ends. ``start``: one that is not far from it."""
+
+    def guess(slope: float) -> float:
+        return rates.guess(work.division.steps(slope)) - nbytes
+
+    def over(slope: float) -> float:
+        return rates.nbytes(work.division.steps(slope)) - nbytes
+
+    # A weight takes at most one bit less at twice the step: no step of the search goes too far.
+    fall, near = -max(1.0, sum(job.tensor.size for job in work.division.jobs) / 8), CLOSE * nbytes
+    if start is None:
+        start = zero(guess, ends, sum(ends) / 2, fall, near)
+    return float(zero(over, ends, start, fall, near))
+
+
+def zero(function: Function, ends: tuple[float, float], start: float, fall: float, near: float) -> float:
+    """Where a falling function is next to nothing: the secant method, between ends that close in. ``fall``: about its
+    derivative. The end where it is closest to it, if it has no zero between them."""
+    low, high = ends
+    at, before = start, None
+    for _ in range(STEPS):
+        value = function(at)
+        if abs(value) <= near or (value > 0 and at == high) or (value < 0 and at == low):
+            return at
+        if before is not None and (value - before[1]) * (at - before[0]) < 0:
+            fall = (value - before[1]) / (at - before[0])
+        before = at, value
+        low, high = (at, high) if value > 0 else (low, at)
+        following = at - value / fall
+        if not low < following < high:
+            end = high if value > 0 else low
+            following = end if end in ends else (low + high) / 2
+        at = following
+    return at

@@ -292,3 +292,68 @@ def test_googlenet_loses_its_auxiliary_heads(zoo: Path):
 def test_layers_that_do_not_hang_together_are_refused():
     with pytest.raises(NetError, match='reads "y"'):
         Strip()(parse_net((DATA + conv("x", "y")).encode()))
+
+
+SSD = (
+    """layer { name: "d" type: "AnnotatedData" top: "data" top: "label" transform_param { crop_size: 24
+  mean_value: 1 mean_value: 2 mean_value: 3 } }
+"""
+    + conv("x", "data", "num_output: 8 kernel_size: 3 pad: 1 stride: 4")
+    + "".join(
+        conv(name, "x", f"num_output: {channels} kernel_size: 3 pad: 1")
+        + layer("Permute", f"{name}_perm", name, "permute_param { order: 0 order: 2 order: 3 order: 1 }")
+        + layer("Flatten", f"{name}_flat", f"{name}_perm", "flatten_param { axis: 1 }")
+        for name, channels in (("loc", 8), ("conf", 6))
+    )
+    + layer("PriorBox", "prior", "x data", "prior_box_param { min_size: 8 max_size: 12 clip: false }")
+    + layer(
+        "MultiBoxLoss",
+        "loss",
+        "loc_flat conf_flat prior label",
+        "multibox_loss_param { num_classes: 3 share_location: true background_label_id: 0 code_type: CENTER_SIZE %s }",
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("loss", "between"),
+    [
+        ("", ["Reshape", "Softmax", "Flatten"]),
+        ("conf_loss_type: LOGISTIC encode_variance_in_target: true", ["Sigmoid"]),
+    ],
+)
+def test_where_boxes_were_judged_boxes_are_found(loss, between):
+    net = Strip()(filled(SSD.replace("%s", loss)))
+    assert types(net)[-len(between) - 1 :] == [*between, "DetectionOutput"]
+    assert ends(net) == ("detection_out",)
+    found = net.layers[-1].message.message("detection_output_param")
+    assert (found.integer("num_classes"), found.string("code_type")) == (3, "CENTER_SIZE")
+    assert found.flag("variance_encoded_in_target") == ("variance" in loss)
+    assert "no training network says" in "".join(note.text for note in net.report)
+    again = Strip()(net)
+    assert all(a is b for a, b in zip(net.layers, again.layers, strict=True))
+
+
+def test_boxes_that_a_test_phase_finds_already_are_enough():
+    phases = SSD.replace('type: "MultiBoxLoss"', 'type: "MultiBoxLoss" include { phase: TRAIN }').replace("%s", "")
+    detection = layer(
+        "DetectionOutput",
+        "found",
+        "loc_flat scores prior",
+        "include { phase: TEST } detection_output_param { num_classes: 3 nms_param { nms_threshold: 0.3 } }",
+    )
+    scores = layer("Sigmoid", "scores", "conf_flat", "include { phase: TEST }")
+    evaluate = "include { phase: TEST } detection_evaluate_param { num_classes: 3 background_label_id: 0 }"
+    net = filled(phases + scores + detection + layer("DetectionEvaluate", "eval", "found label", evaluate))
+    assert ends(Strip()(net)) == ("found",)
+
+
+@pytest.mark.parametrize(
+    "declared", [data(1, 3, 20, 20), 'input: "data" input_dim: 1 input_dim: 3 input_dim: 20 input_dim: 20\n']
+)
+def test_a_stated_shape_takes_the_place_of_a_declared_one(declared):
+    net = Strip({"data": (2, 3, 24, 16)})(filled(declared + conv("x", "data")))
+    assert infer(build(net)).blobs["data"] == (2, 3, 24, 16)
+    assert b"24" in prototxt(net)
+    with pytest.raises(WeightsError):
+        Strip({"data": (1, 4, 20, 20)})(filled(declared + conv("x", "data")))

@@ -38,7 +38,7 @@ class NamedShape(click.ParamType[Any]):
     type=NamedShape(),
     multiple=True,
     metavar="NAME=1x3xHxW",
-    help="Shape of an input, where the data layer does not say it. May be repeated.",
+    help="Shape of an input, where the file does not say it, or another one. May be repeated.",
 )
 @click.option(
     "--until",
@@ -50,6 +50,7 @@ def command(inputs: tuple[tuple[str, tuple[int, ...]], ...], until: tuple[str, .
     """Turn a network as it was trained into the network as it is used.
 
     Data layers, losses, accuracies, auxiliary heads with their weights, Dropout, rules about phases, and weights in
-    the file that no layer has: they leave. Inputs are declared, and a Softmax takes the place of SoftmaxWithLoss.
+    the file that no layer has: they leave. Inputs are declared, a Softmax takes the place of SoftmaxWithLoss, and a
+    DetectionOutput that of MultiBoxLoss.
     """
     return Request("strip", (Strip(dict(inputs), until),), **options)()

@@ -7,6 +7,7 @@ the weights of whoever reads them. What is still unknown has to be stated.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from demitasse.errors import NetError, OptionError
@@ -50,10 +51,24 @@ def declare_inputs(
                 wiring.redirect(value, (new, 0))
                 added.append(layer)
         wiring.remove(key)
+    for key, layer in list(wiring.layers.items()):
+        if layer.type == "Input" and not stated.keys().isdisjoint(layer.outputs):
+            wiring.layers[key] = restated(layer, shapes, stated)
     names = {name for layer in wiring.layers.values() if layer.type == "Input" for name in layer.outputs}
     if unused := [name for name in stated if name not in names]:
         raise OptionError(f'"{unused[0]}" is no input of the network; it has {", ".join(sorted(names)) or "none"}')
     return added
+
+
+def restated(layer: Layer, shapes: Mapping[str, MaybeShape], stated: Mapping[str, tuple[int, ...]]) -> Layer:
+    """An Input layer with the shapes that are stated; the others stay."""
+    found: list[tuple[str, Message]] = []
+    for name in layer.outputs:
+        shape = stated.get(name) or shapes.get(name)
+        if shape is None or not known(shape):
+            raise OptionError(f'the file does not say the shape of "{name}": give --input for it, too')
+        found.append(("shape", Message.of(*(("dim", size) for size in shape))))
+    return replace(layer, message=layer.message.set("input_param", Message.of(*found)))
 
 
 def input_layer(name: str, blob: str, shape: Sequence[int]) -> Layer:

@@ -1,7 +1,7 @@
 """From a network as it was trained to the network as it is used.
 
 Data layers, losses, accuracies, what depends on labels, auxiliary heads with their weights, Dropout and the phases
-leave; inputs are declared, and a Softmax takes the place of SoftmaxWithLoss.
+leave; inputs are declared, a Softmax takes the place of SoftmaxWithLoss, and DetectionOutput that of MultiBoxLoss.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from demitasse.layers.build import State
 from demitasse.message import Field, Message
 from demitasse.net import Layer, Net, Note
 from demitasse.transforms.consistency import consistent
+from demitasse.transforms.decisions import decide
 from demitasse.transforms.declare import declare_inputs, source_shapes
 from demitasse.transforms.masks import unmasked
-from demitasse.transforms.roles import SOFTMAX, Roles, is_source, judges, roles_of
+from demitasse.transforms.roles import Roles, is_source, judges, roles_of
 from demitasse.transforms.transform import EXACT, done, kept
-from demitasse.transforms.wiring import Value, Wiring, fresh
+from demitasse.transforms.wiring import Value, Wiring
 
 __all__ = ["Strip"]
 
@@ -61,8 +62,8 @@ class Strip:
     def __call__(self, net: Net) -> Net:
         """The deployed network."""
         wiring, roles = self.pruned(net)
-        probabilities(wiring, roles)
         notes: list[Note] = []
+        decide(wiring, roles, notes)
         dropouts = remove_dropout(wiring, notes)
         bare = sum(bool(clean(layer) is not layer) for layer in wiring.layers.values())
         stripped = wiring.net()
@@ -191,23 +192,6 @@ def prune(wiring: Wiring, wanted: Sequence[Value]) -> None:
         wiring.remove(key)
     wiring.fixed = {value: name for value, name in wiring.names.items() if not wiring.readers(value)}
     wiring.fixed.update({value: wiring.names[value] for value in wanted})
-
-
-def probabilities(wiring: Wiring, roles: Roles) -> None:
-    """A Softmax or Sigmoid behind what such a loss judged, unless there is one; it is the output then."""
-    names = {layer.name for layer in wiring.layers.values()}
-    for value, judge in roles.wanted.items():
-        loss = None if judge is None else wiring.origin.layers[judge]
-        if loss is None or loss.type not in SOFTMAX or wiring.readers(value):
-            continue
-        kind = SOFTMAX[loss.type]
-        fields = loss.message.message("softmax_param") if kind == "Softmax" else Message()
-        message = Message.of(("softmax_param", fields)) if len(fields) else Message()
-        name = fresh("prob", {*names, *wiring.names.values()})
-        names.add(name)
-        wiring.fixed.pop(value, None)
-        key = wiring.add(Layer(name, kind, (wiring.names[value],), (name,), message), [value])
-        wiring.fixed[key, 0] = name
 
 
 def remove_dropout(wiring: Wiring, notes: list[Note]) -> int:

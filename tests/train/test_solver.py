@@ -8,11 +8,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from demitasse.caffe.read import parse_net, read_binary  # noqa: E402
-from demitasse.errors import NetError  # noqa: E402
+from demitasse.errors import NetError, OptionError  # noqa: E402
 from demitasse.net import Dense  # noqa: E402
+from demitasse.train.clusters import Clusters  # noqa: E402
+from demitasse.train.rate import Rate  # noqa: E402
 from demitasse.train.settings import parse_solver  # noqa: E402
 from demitasse.train.snapshots import read_state, read_weights_hdf5  # noqa: E402
 from demitasse.train.solver import Solver  # noqa: E402
+from demitasse.train.steps import Steps  # noqa: E402
 
 TOLERANCE = 1e-4
 SHAPES = {"data": (16, 1, 28, 28), "label": (16,)}
@@ -128,3 +131,50 @@ def test_a_run_continues_from_what_caffe_saved(golden, arrays, number):
 def test_a_solver_that_makes_no_sense_is_refused(text, said):
     with pytest.raises(NetError, match=said):
         parse_solver(text.encode(), net=parse_net(b"layer { name: 'a' type: 'ReLU' bottom: 'x' top: 'y' }"))
+
+
+RECURRENT = """
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 5 dim: 2 dim: 3 } } }
+layer { name: "on" type: "Input" top: "on" input_param { shape { dim: 5 dim: 2 } } }
+layer { name: "y" type: "Input" top: "y" input_param { shape { dim: 5 dim: 2 dim: 4 } } }
+layer { name: "lstm" type: "LSTM" bottom: "x" bottom: "on" top: "lstm" recurrent_param { num_output: 4
+  weight_filler { type: "uniform" min: -0.5 max: 0.5 } bias_filler { type: "constant" } } }
+layer { name: "rnn" type: "RNN" bottom: "lstm" bottom: "on" top: "rnn" recurrent_param { num_output: 4
+  weight_filler { type: "uniform" min: -0.5 max: 0.5 } bias_filler { type: "constant" } } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "rnn" bottom: "y" top: "loss" }
+"""
+
+
+def test_a_continued_run_remembers_what_recurrent_layers_carry():
+    def recurrent():
+        text = b'base_lr: 0.1 lr_policy: "fixed" momentum: 0.9'
+        return Solver(parse_solver(text, net=parse_net(RECURRENT.encode())))
+
+    def sequence(number):
+        random = np.random.default_rng(number)
+        x, y = (random.standard_normal((5, 2, size)).astype(np.float32) for size in (3, 4))
+        return {"x": x, "y": y, "on": np.ones((5, 2), np.float32)}
+
+    whole, first, second, forgetful = (recurrent() for _ in range(4))
+    for _ in range(8):
+        whole.step(sequence)
+    for _ in range(3):
+        first.step(sequence)
+    for one in (second, forgetful):
+        one.restore(first.state(""), first.net())
+    second.restore_shaping(first.shaping_state())
+    for one in (second, forgetful):
+        while one.iteration < 8:
+            one.step(sequence)
+    for layer in ("lstm", "rnn"):
+        wanted = whole.network.weight(layer, 0)
+        assert torch.equal(second.network.weight(layer, 0), wanted)
+        assert not torch.equal(forgetful.network.weight(layer, 0), wanted)
+
+
+@pytest.mark.parametrize("others", [(Clusters(4), Steps(4)), (Rate(500), Clusters(4, ("ip",)))])
+def test_weights_get_their_values_in_one_way(others):
+    from train.test_lasso import solver
+
+    with pytest.raises(OptionError, match=r'the weights of layer "(conv|ip)" can get their values in one way'):
+        solver(others)

@@ -144,6 +144,28 @@ class Network(Weights):
         for state in self._states:
             state.clear()
 
+    def carried(self) -> dict[str, npt.NDArray[Any]]:
+        """What layers keep from one pass to the next: states of recurrent layers, counts of iterations."""
+        found: dict[str, npt.NDArray[Any]] = {}
+        for i, state in enumerate(self._states):
+            for name, value in state.items():
+                for k, part in enumerate(value if isinstance(value, tuple) else (value,)):
+                    kind = "many" if isinstance(value, tuple) else "number" if isinstance(value, int) else "one"
+                    found[f"{i}/{name}/{kind}/{k}"] = np.asarray(part.cpu() if isinstance(part, torch.Tensor) else part)
+        return found
+
+    def carry(self, carried: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go on with what `carried` gave."""
+        self.reset()
+        for key, values in carried.items():
+            i, name, kind, _ = key.split("/")
+            state = self._states[int(i)]
+            if kind == "number":
+                state[name] = int(values)
+                continue
+            part = torch.from_numpy(np.array(values)).to(self._device)
+            state[name] = (*state.get(name, ()), part) if kind == "many" else part
+
     def _feed(self, inputs: Inputs) -> dict[str, torch.Tensor]:
         """The inputs as float32 tensors on the device."""
         sources = {name: layer for layer in self.graph.layers if brings_data(layer) for name in layer.outputs}

@@ -142,6 +142,10 @@ class AttachedClusters(Attached):
         self.chosen = list(chosen)
         self.codebooks: list[Codebook] = []
 
+    @property
+    def coded(self) -> tuple[str, ...]:
+        return tuple(parameter.name for parameter, _ in self.chosen)
+
     @torch.no_grad()
     def before_pass(self) -> None:
         if not self.codebooks and self.solver.iteration >= self.options.begin:

@@ -103,6 +103,10 @@ class AttachedRate(Attached):
         self.every = max(1, min(SELDOM, solver.settings.max_iter // COUNTS))
 
     @property
+    def coded(self) -> tuple[str, ...]:
+        return tuple(grid.parameter.name for grid in self.grids)
+
+    @property
     def progress(self) -> float:
         """The share of the run that is done."""
         return self.solver.iteration / max(1, self.solver.settings.max_iter)

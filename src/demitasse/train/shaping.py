@@ -35,6 +35,11 @@ class Attached:
         """What `loss` has to see of the network beside its losses. Who names any has something to train for."""
         return ()
 
+    @property
+    def coded(self) -> tuple[str, ...]:
+        """The blobs of weights, by parameter's name, that get few values, which `net` gives in coded form."""
+        return ()
+
     def before_pass(self) -> None:
         """Before the batches of an iteration."""
 

@@ -25,7 +25,7 @@ from demitasse.runtime.operation import Operation
 from demitasse.train.fork import from_fork
 from demitasse.train.schedule import LearningRate
 from demitasse.train.settings import Settings
-from demitasse.train.shaping import Shaping, State
+from demitasse.train.shaping import Attached, Shaping, State
 from demitasse.train.snapshots import SolverState
 from demitasse.train.start import started, taken_over
 from demitasse.train.updates import Parameter, Updater, history_sets
@@ -71,6 +71,7 @@ class Solver:
         self.updater = Updater(settings, self.learned)
         self.module = self.together()
         self.shapings = [one.attach(self) for one in (*from_fork(settings), *shapings)]
+        check_coded(self.shapings)
         self.wanted = tuple(dict.fromkeys([*self.losses, *(name for one in self.shapings for name in one.blobs)]))
         if not self.wanted:
             raise NetError(f'network "{net.name}" has no loss in phase TRAIN: there is nothing to train for')
@@ -161,16 +162,17 @@ class Solver:
         return SolverState(self.iteration, learned_net, history, self.rate.step)
 
     def shaping_state(self) -> State:
-        """What shapings need to continue, beside weights and history; each under its own number."""
-        return {f"{i}/{k}": v for i, shaping in enumerate(self.shapings) for k, v in shaping.state().items()}
+        """What a continued run needs beside weights and history: that of each shaping under its number, and what
+        recurrent layers carry from one batch to the next."""
+        kept = {f"network/{name}": values for name, values in self.network.carried().items()}
+        return kept | {f"{i}/{k}": v for i, shaping in enumerate(self.shapings) for k, v in shaping.state().items()}
 
     def restore_shaping(self, state: State) -> None:
         """Continue with what `shaping_state` gave. OptionError if that was of other shapings."""
+        self.network.carry(part_of(state, "network/"))
         for i, shaping in enumerate(self.shapings):
-            prefix = f"{i}/"
-            mine = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
             try:
-                shaping.restore(mine)
+                shaping.restore(part_of(state, f"{i}/"))
             except (KeyError, ValueError, RuntimeError):
                 raise OptionError("the snapshot was made with other masks or steps: continue with the same") from None
 
@@ -207,6 +209,23 @@ class Solver:
             for k, tensor in enumerate(source.tensors):
                 target = self.network.weight(layer.name, k)
                 target.copy_(torch.from_numpy(np.array(tensor.array(), np.float32)).reshape(target.shape))
+
+
+def part_of(state: State, prefix: str) -> State:
+    """What has names with that prefix, without it."""
+    return {name.removeprefix(prefix): values for name, values in state.items() if name.startswith(prefix)}
+
+
+def check_coded(shapings: Sequence[Attached]) -> None:
+    """OptionError if two decide what values the same weights have."""
+    seen: set[str] = set()
+    for shaping in shapings:
+        if again := sorted(seen.intersection(shaping.coded)):
+            layer = again[0].rpartition("/")[0]
+            raise OptionError(
+                f'the weights of layer "{layer}" can get their values in one way: clusters, bits, or a size'
+            )
+        seen.update(shaping.coded)
 
 
 def learned(network: Network) -> tuple[Parameter, ...]:

@@ -108,6 +108,10 @@ class AttachedSteps(Attached):
         self.solver = solver
         self.grids = [Rounded.of(parameter, bits) for parameter, bits in chosen]
 
+    @property
+    def coded(self) -> tuple[str, ...]:
+        return tuple(grid.parameter.name for grid in self.grids)
+
     @torch.no_grad()
     def before_pass(self) -> None:
         for grid in self.grids:

@@ -29,7 +29,17 @@ from demitasse.transforms.shrink import Shrink
 from demitasse.transforms.strip import Strip
 from demitasse.transforms.transform import Transform
 
-__all__ = ["TRANSFORMS", "as_steps", "dump_recipe", "from_steps", "name_of", "parse_recipe", "read_recipe"]
+__all__ = [
+    "TRANSFORMS",
+    "as_steps",
+    "dump_recipe",
+    "from_steps",
+    "name_of",
+    "parse_recipe",
+    "parse_steps",
+    "read_recipe",
+    "read_steps",
+]
 
 TRANSFORMS: dict[str, type[Any]] = {
     "factorize": Factorize,
@@ -42,19 +52,38 @@ TRANSFORMS: dict[str, type[Any]] = {
 }
 """Transforms by the names that recipes and commands call them."""
 
+Kinds = Mapping[str, type[Any]]
+"""Frozen dataclasses by the names of recipes."""
+
 
 def read_recipe(path: Path) -> tuple[Transform, ...]:
     """The transforms in a YAML file. FileError if it cannot be read, OptionError for what it should not say."""
+    return read_steps(path, TRANSFORMS, "transform")
+
+
+def parse_recipe(text: str, where: str = "recipe") -> tuple[Transform, ...]:
+    """The transforms in a YAML text. ``where`` begins the messages of errors."""
+    return parse_steps(text, where, TRANSFORMS, "transform")
+
+
+def from_steps(steps: Sequence[Any], where: str = "recipe") -> tuple[Transform, ...]:
+    """The transforms that plain values (of YAML or JSON) stand for."""
+    return made_of(steps, where, TRANSFORMS, "transform")
+
+
+def read_steps(path: Path, kinds: Kinds, what: str) -> tuple[Any, ...]:
+    """The steps in a YAML file: dataclasses of ``kinds``, of which one is called a ``what``. Errors as in
+    `read_recipe`."""
     try:
         text = path.read_text("utf-8")
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or "not a text in UTF-8"
         raise FileError(f"{path}: cannot be read: {reason}") from None
-    return parse_recipe(text, str(path))
+    return parse_steps(text, str(path), kinds, what)
 
 
-def parse_recipe(text: str, where: str = "recipe") -> tuple[Transform, ...]:
-    """The transforms in a YAML text. ``where`` begins the messages of errors."""
+def parse_steps(text: str, where: str, kinds: Kinds, what: str) -> tuple[Any, ...]:
+    """The steps in a YAML text."""
     try:
         steps = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -62,13 +91,13 @@ def parse_recipe(text: str, where: str = "recipe") -> tuple[Transform, ...]:
         at = f", line {mark.line + 1}" if mark is not None else ""
         raise OptionError(f"{where}{at}: not YAML: {getattr(error, 'problem', None) or error}") from None
     if not isinstance(steps, list) or not steps:
-        raise OptionError(f"{where}: a recipe is a list of steps, such as '- fold', one or more")
-    return from_steps(steps, where)
+        raise OptionError(f"{where}: a recipe is a list of steps, such as '- {[*kinds][-1]}', one or more")
+    return made_of(steps, where, kinds, what)
 
 
-def from_steps(steps: Sequence[Any], where: str = "recipe") -> tuple[Transform, ...]:
-    """The transforms that plain values (of YAML or JSON) stand for."""
-    return tuple(transform_of(step, f"{where}: step {number}") for number, step in enumerate(steps, 1))
+def made_of(steps: Sequence[Any], where: str, kinds: Kinds, what: str) -> tuple[Any, ...]:
+    """What plain values stand for."""
+    return tuple(step_from(step, f"{where}: step {number}", kinds, what) for number, step in enumerate(steps, 1))
 
 
 def as_steps(transforms: Sequence[Transform]) -> list[Any]:
@@ -117,16 +146,16 @@ def plain(value: Any) -> Any:
     return value
 
 
-def transform_of(step: Any, where: str) -> Transform:
-    """The transform that one step stands for."""
+def step_from(step: Any, where: str, kinds: Kinds, what: str) -> Any:
+    """What one step stands for."""
     if isinstance(step, str):
         step = {step: None}
     if not isinstance(step, dict) or len(step) != 1:
-        raise OptionError(f"{where}: a step is the name of a transform, alone or with its options: '- fold'")
+        raise OptionError(f"{where}: a step is the name of a {what}, alone or with its options: '- {[*kinds][-1]}'")
     ((name, options),) = step.items()
-    kind = TRANSFORMS.get(name) if isinstance(name, str) else None
+    kind = kinds.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise OptionError(f"{where}: no transform is called {name!r}; there are {', '.join(TRANSFORMS)}")
+        raise OptionError(f"{where}: no {what} is called {name!r}; there are {', '.join(kinds)}")
     where = f"{where} ({name})"
     if options is None:
         options = {}
@@ -142,10 +171,9 @@ def transform_of(step: Any, where: str) -> Transform:
     if missing:
         raise OptionError(f"{where}: needs {missing[0]}")
     try:
-        made: Transform = kind(**values)
+        return kind(**values)
     except OptionError as error:
         raise OptionError(f"{where}: {error}") from None
-    return made
 
 
 def converted(value: Any, hint: Any, where: str) -> Any:

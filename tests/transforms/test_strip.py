@@ -60,6 +60,14 @@ def test_a_deployed_network_keeps_its_bytes():
     assert prototxt(Strip()(parse_net(text))) == text
 
 
+def test_prices_and_kept_zeros_of_a_fork_are_no_matter_of_use():
+    param = "param { lr_mult: 1 breadth_decay_mult: 1 block_group_lasso { xdimen: 3 } } connectivity_mode: 2"
+    net = filled(TRAINED.replace('bottom: "data" top: "x"', f'bottom: "data" top: "x" {param}'))
+    text = prototxt(Strip()(net)).decode()
+    assert "breadth" not in text
+    assert "connectivity" not in text
+
+
 def test_an_auxiliary_head_leaves_with_its_weights():
     text = DATA + conv("x", "data") + fc("aux", "x") + LOSS.format("loss1", "aux", "loss_weight: 0.3")
     text += conv("y", "x") + fc("fc", "y") + LOSS.format("loss2", "fc", "") + ACCURACY

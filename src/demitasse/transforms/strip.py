@@ -25,8 +25,8 @@ from demitasse.transforms.wiring import Value, Wiring
 
 __all__ = ["Strip"]
 
-RULES: Final = ("include", "exclude", "phase", "loss_weight", "propagate_down", "transform_param")
-"""Fields of a layer that mean nothing to a deployed network."""
+RULES: Final = ("include", "exclude", "phase", "loss_weight", "propagate_down", "transform_param", "connectivity_mode")
+"""Fields of a layer that mean nothing to a deployed network; the last one is a fork's, for zeros that stay."""
 
 ROOT: Final = ("state", "force_backward", "debug_info")
 

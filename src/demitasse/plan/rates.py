@@ -1,8 +1,8 @@
 """What steps cost in bytes, tensor by tensor, from a few codings of a sample at steps an octave's part apart.
 
-The bits are those that the entropy coder's own statistics ask for; between two steps that were tried they are
-interpolated. What a file really takes differs by a few per cent, always in the same direction: `Rates.corrected` by one
-real file is what a search needs.
+The bits are those that the entropy coder's own statistics ask for, and real ones where a large tensor is coded alone;
+between two steps that were tried they are interpolated. What a file really takes differs by a few per cent, always in
+the same direction: how much, one real file tells (`Rates.scale_of`).
 """
 
 from __future__ import annotations
@@ -10,22 +10,28 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 
+from demitasse.codec import blocks
 from demitasse.codec import text as text_coder
-from demitasse.codec.quantizer import rate_distortion
+from demitasse.codec.levels import Coder, Layout, LevelTensor, encode
+from demitasse.codec.quantizer import quantize, rate_distortion
 from demitasse.net import Dense
 from demitasse.transforms.division import Division, Job
 from demitasse.transforms.quantize import bits_as_clusters, feedback_for
 from demitasse.transforms.sensitivity import Sensitivity
 
-__all__ = ["Rates"]
+__all__ = ["SCALE", "Rates"]
 
 SAMPLE: Final = 1 << 15
 """Weights of a tensor that are coded, about."""
+
+SAMPLE_ALONE: Final = 1 << 18
+"""The same of those that are coded alone."""
 
 APART: Final = 1
 """Steps that are tried in an octave."""
@@ -47,14 +53,13 @@ Known = dict[tuple[str, int], float]
 
 @dataclass(frozen=True)
 class Rates:
-    """``head``: bytes that do not depend on steps, about. ``scale``: what real files take over what is computed.
-    ``bits``: of a weight, by tensor and number of the step, as far as it was tried."""
+    """``head``: bytes that do not depend on steps, about. ``bits``: of a weight, by tensor and number of the step, as
+    far as it was tried."""
 
     division: Division
     sensitivity: Sensitivity
     head: float
     threads: int = 1
-    scale: float = SCALE
     bits: Known = field(default_factory=dict)
 
     @classmethod
@@ -64,14 +69,13 @@ class Rates:
         head = len(text_coder.encode(text)) + kept + ENTRY * (len(division.jobs) + len(division.untouched))
         return cls(division, sensitivity, head, threads)
 
-    def corrected(self, steps: Mapping[str, float], nbytes: int) -> Rates:
-        """Such that a file with these steps is as large as it turned out to be."""
-        computed = sum(self.each(steps).values())
-        return replace(self, scale=max(0.1, (nbytes - self.head) / max(1.0, computed)))
+    def scale_of(self, steps: Mapping[str, float], nbytes: int) -> float:
+        """What a file of that size with these steps takes over what is computed."""
+        return max(0.1, (nbytes - self.head) / max(1.0, sum(self.each(steps).values())))
 
-    def nbytes(self, steps: Mapping[str, float]) -> float:
+    def nbytes(self, steps: Mapping[str, float], scale: float = SCALE) -> float:
         """Of a file with these steps."""
-        return self.head + self.scale * sum(self.each(steps).values())
+        return self.head + scale * sum(self.each(steps).values())
 
     def guess(self, steps: Mapping[str, float]) -> float:
         """About as many, of normally distributed weights: no coding is needed."""
@@ -96,6 +100,13 @@ class Rates:
             found[key] = bits * jobs[key].tensor.size / 8
         return found
 
+    @cached_property
+    def alone(self) -> frozenset[str]:
+        """Tensors that the container codes alone, by the faster coder."""
+        sizes = {job.key: job.tensor.size for job in self.division.jobs if not job.vector}
+        large = sum(sizes.values()) > blocks.LARGE
+        return frozenset(key for key, size in sizes.items() if large and size >= blocks.ALONE)
+
     def learn(self, jobs: Mapping[str, Job], wanted: Iterable[tuple[str, int]]) -> None:
         """Code what is not known yet."""
         places: dict[str, list[int]] = {}
@@ -103,11 +114,28 @@ class Rates:
             places.setdefault(key, []).append(place)
 
         def code(key: str) -> list[float]:
-            return coded(jobs[key], [2.0 ** (place / APART) for place in places[key]], self.sensitivity)
+            steps = [2.0 ** (place / APART) for place in places[key]]
+            return alone(jobs[key], steps) if key in self.alone else coded(jobs[key], steps, self.sensitivity)
 
         with ThreadPoolExecutor(max(1, self.threads)) as pool:
             for (key, at), bits in zip(places.items(), pool.map(code, places), strict=True):
                 self.bits.update(((key, place), each) for place, each in zip(at, bits, strict=True))
+
+
+def alone(job: Job, steps: list[float]) -> list[float]:
+    """Bits of a weight at each of the steps, of rows that are really coded."""
+    values = job.tensor.array()
+    rows = values.reshape(values.shape[0], -1)
+    count = min(len(rows), max(8, SAMPLE_ALONE // rows.shape[1]))
+    sample = rows[np.arange(count) * len(rows) // count].astype(np.float32).reshape(count, *values.shape[1:])
+    job.tensor.release()
+    found = []
+    for step in steps:
+        levels = quantize(sample, max(step, job.finest), rounds=1)
+        layout = Layout.of(levels.shape, levels.trellis)
+        tensor = LevelTensor(levels.levels.astype(np.int32, copy=False), layout)
+        found.append(8 * len(encode([tensor], coder=Coder.TABLES)) / sample.size)
+    return found
 
 
 def coded(job: Job, steps: list[float], known: Sensitivity) -> list[float]:

@@ -6,13 +6,15 @@ made, which says how far predictions are off. Two real files are enough, as a ru
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
+
+import numpy as np
 
 from demitasse.errors import OptionError
 from demitasse.net import Net
 from demitasse.plan.quantization import Attempt, Quantization
-from demitasse.plan.rates import Rates
+from demitasse.plan.rates import SCALE
 
 __all__ = ["FINEST", "LEAST", "within_bytes"]
 
@@ -43,11 +45,11 @@ def within_bytes(work: Quantization, nbytes: int) -> tuple[Net, list[Attempt]]:
     OptionError for a size that cannot be had without losing all that the outputs say: it names the smallest there is.
     """
     finest, coarsest = work.division.slope(FINEST), work.division.slope(LEAST)
-    low, high, rates = finest, coarsest, work.rates
+    low, high = finest, coarsest
     tries: list[Attempt] = []
     best: tuple[Net, Attempt] | None = None
     for _ in range(PASSES):
-        slope = slope_for(work, rates, AIM * nbytes, (low, high), tries[-1].slope if tries else None)
+        slope = slope_for(work, AIM * nbytes, (low, high), tries)
         if tries and slope == tries[-1].slope:
             break
         net, attempt = work.tried(slope)
@@ -60,7 +62,6 @@ def within_bytes(work: Quantization, nbytes: int) -> tuple[Net, list[Attempt]]:
             if attempt.nbytes >= (1 - ACCURACY) * nbytes or slope == finest:
                 break
         del net
-        rates = rates.corrected(work.division.steps(slope), attempt.nbytes)
     if best is None:
         net, attempt = work.tried(coarsest)
         if attempt.nbytes > nbytes:
@@ -73,19 +74,21 @@ def within_bytes(work: Quantization, nbytes: int) -> tuple[Net, list[Attempt]]:
     return best[0], [*(one for one in tries if one is not best[1]), best[1]]
 
 
-def slope_for(work: Quantization, rates: Rates, nbytes: float, ends: tuple[float, float], start: float | None) -> float:
-    """The slope of a predicted size, or the nearest between the ends. ``start``: one that is not far from it."""
+def slope_for(work: Quantization, nbytes: float, ends: tuple[float, float], tries: Sequence[Attempt]) -> float:
+    """The slope of a predicted size, or the nearest between the ends. ``tries``: what is known of real sizes."""
+    rates, steps = work.rates, work.division.steps
+    known = sorted((one.slope, rates.scale_of(steps(one.slope), one.nbytes)) for one in tries)
+    places, scales = zip(*known, strict=True) if known else ((0.0,), (SCALE,))
 
     def guess(slope: float) -> float:
-        return rates.guess(work.division.steps(slope)) - nbytes
+        return rates.guess(steps(slope)) - nbytes
 
     def over(slope: float) -> float:
-        return rates.nbytes(work.division.steps(slope)) - nbytes
+        return rates.nbytes(steps(slope), float(np.interp(slope, places, scales))) - nbytes
 
     # A weight takes at most one bit less at twice the step: no step of the search goes too far.
     fall, near = -max(1.0, sum(job.tensor.size for job in work.division.jobs) / 8), CLOSE * nbytes
-    if start is None:
-        start = zero(guess, ends, sum(ends) / 2, fall, near)
+    start = tries[-1].slope if tries else zero(guess, ends, sum(ends) / 2, fall, near)
     return float(zero(over, ends, start, fall, near))
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from demitasse import files, originals
-from demitasse.errors import OptionError
+from demitasse.codec.original import Frame
+from demitasse.errors import OptionError, VerificationError
 from networks import encoded, field, random, small_classifier
 
 
@@ -22,6 +23,23 @@ def test_both_files_come_back_byte_for_byte(pair, tmp_path):
     back = tmp_path / "back.prototxt", tmp_path / "back.caffemodel"
     originals.restore(tmp_path / "x.demi", *back)
     assert [path.read_bytes() for path in back] == [path.read_bytes() for path in pair]
+
+
+def test_what_reached_the_disk_is_what_is_checked(pair, tmp_path, monkeypatch):
+    originals.store(*pair, tmp_path / "x.demi")
+    parts = Frame.unchecked
+
+    def one_bit_off(frame):
+        for part in parts(frame):
+            changed = bytearray(part)
+            changed[-1] ^= 1
+            yield memoryview(changed)
+
+    monkeypatch.setattr(Frame, "unchecked", one_bit_off)
+    with pytest.raises(VerificationError, match="sha256"):
+        originals.restore(tmp_path / "x.demi", tmp_path / "a", tmp_path / "b")
+    assert not (tmp_path / "a").exists()
+    assert not (tmp_path / "b").exists()
 
 
 def test_the_network_can_be_loaded_without_restoring_it(pair, tmp_path):

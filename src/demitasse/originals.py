@@ -6,6 +6,7 @@ restore("face.demi", "out/face.prototxt", "out/face.caffemodel")
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,14 +50,26 @@ def is_original(path: StrPath) -> bool:
 
 
 def restore(path: StrPath, prototxt: StrPath, caffemodel: StrPath, *, threads: int | None = None) -> None:
-    """Both files as they were, checked by their hash. OptionError for a .demi that does not keep a caffemodel."""
+    """Both files as they were: what was written is read again, and has the hash of what was stored.
+
+    OptionError for a .demi that does not keep a caffemodel; VerificationError if other bytes came back.
+    """
     with container.open(path, threads=threads) as reader:
         if reader.original is None:
             raise OptionError(f"{path}: was not stored without loss: the original caffemodel is not in it")
         with replacing(prototxt) as text, replacing(caffemodel) as weights:
             text.write(reader.text)
-            for part in reader.original.parts():
+            for part in reader.original.unchecked():
                 weights.write(part)
+            for file, digest in ((text, hashlib.sha256(reader.text).digest()), (weights, reader.original.sha256)):
+                file.flush()
+                if _sha256(file.name) != digest:
+                    raise VerificationError(f"{path}: gives back other files than were stored (sha256)")
+
+
+def _sha256(path: StrPath) -> bytes:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def check(path: StrPath, prototxt: StrPath, caffemodel: StrPath, *, threads: int | None = None) -> None:

@@ -97,13 +97,14 @@ class Frame:
     def parts(self) -> Iterator[memoryview]:
         """The file from its first byte to its last, piece by piece. ContainerError, at the end, if the hash differs."""
         digest = hashlib.sha256()
-        for part in self._parts():
+        for part in self.unchecked():
             digest.update(part)
             yield part
         if digest.digest() != self.sha256:
             raise ContainerError("the parameter file that was restored is not the one that was stored (sha256)")
 
-    def _parts(self) -> Iterator[memoryview]:
+    def unchecked(self) -> Iterator[memoryview]:
+        """The same without the hash: for whoever looks at it later."""
         between = self.between if isinstance(self.between, bytes) else self.between.array().tobytes()
         view, at = memoryview(between), 0
         for gap, tensor in zip(self.gaps, self.tensors, strict=True):

@@ -48,7 +48,7 @@ def test_a_network_leaves_as_one_verified_file(model, tmp_path, capsys) -> None:
 
 
 def test_weights_that_are_not_quantised_have_no_grid(model, tmp_path, capfd) -> None:
-    assert run(["export", *model, "-o", str(tmp_path / "x.onnx"), "--uniform"]) == 2
+    assert run(["export", *model, "-o", str(tmp_path / "x.onnx"), "--exact"]) == 2
     assert "quantised weights" in capfd.readouterr().err
 
 
@@ -83,13 +83,13 @@ def test_ends_batches_shapes_and_halves(model, tmp_path, capsys) -> None:
 
 def test_a_demi_leaves_small(model, tmp_path, capsys) -> None:
     assert run(["compress", *model, "-o", str(tmp_path / "a.demi"), "-q"]) == 0
-    for more, form in (([], "uint"), (["--uniform"], "int")):
+    for more, form in (([], "int"), (["--exact"], "uint")):
         assert run(["export", str(tmp_path / "a.demi"), "-o", str(tmp_path / "a.onnx"), "--json", *more]) == 0
         found = told(capsys)
         coded = sum(size for name, size in found["output"]["weights"].items() if name.startswith(form))
         assert coded > 10_000
         assert found["output"]["bytes"] < 0.6 * Path(model[1]).stat().st_size
-        assert (found["output"]["rounded"] > 0) == bool(more)
+        assert (found["output"]["rounded"] > 0) == (not more)
 
 
 def test_large_weights_beside(model, tmp_path, capsys, monkeypatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from demitasse.evaluate.shown import Shown
 from demitasse.evaluate.weights import check_finite
 from demitasse.net import Dense, Net
 from demitasse.onnx import Exported, is_large, selected, to_onnx
-from demitasse.report.quantities import count, size
+from demitasse.report.quantities import count, decibel, size
 from demitasse.runtime.onnxruntime import import_onnxruntime
 
 __all__ = ["command"]
@@ -33,7 +34,7 @@ TOLERANCE = 1e-4
 """Relative error of an output: what another order of additions explains."""
 
 ROUNDED_TOLERANCE = 0.02
-"""The same for arithmetic in float16, whose numbers have 11 bits, and for weights rounded to a uniform grid."""
+"""The same for arithmetic in float16, whose numbers have 11 bits, and for weights rounded to fewer bits."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -64,9 +65,9 @@ class Shape(click.ParamType[Any]):
 )
 @click.option("--half", is_flag=True, help="Weights and arithmetic in float16; inputs and outputs stay float32.")
 @click.option(
-    "--uniform",
+    "--exact",
     is_flag=True,
-    help="Quantised weights as DequantizeLinear, all of them: those off a uniform grid are rounded to it.",
+    help="Quantised weights stay the same numbers, in up to 16 bits (default: rounded to 4 or 8 where they need more).",
 )
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="For a batch of N (default: any, where possible).")
 @click.option(
@@ -98,7 +99,7 @@ class Request:
     output: str
     until: tuple[str, ...]
     half: bool
-    uniform: bool
+    exact: bool
     batch: int | None
     shapes: tuple[tuple[str, tuple[int, ...]], ...]
     shown: Shown
@@ -120,8 +121,8 @@ class Request:
         terminal = Terminal(self.quiet, self.as_json)
         net = files.load(*given.files)
         check_finite(net, given)
-        if self.uniform and all(isinstance(tensor, Dense) for layer in net.layers for tensor in layer.tensors):
-            raise OptionError(f"--uniform is about quantised weights, and {given} has none: compress it first")
+        if self.exact and all(isinstance(tensor, Dense) for layer in net.layers for tensor in layer.tensors):
+            raise OptionError(f"--exact is about quantised weights, and {given} has none: compress it first")
         terminal.step("read", f"{net.name or given} · {count(net.parameters)} parameters · {size(given.bytes)}")
         mention_slips(net, terminal)
         targets = [target, data] if is_large(selected(net, self.until).net, self.half) else [target]
@@ -132,7 +133,7 @@ class Request:
                 paths[0],
                 until=self.until,
                 half=self.half,
-                uniform=self.uniform,
+                exact=self.exact,
                 batch=self.batch,
                 shapes=dict(self.shapes),
                 data=paths[-1] if len(paths) > 1 else None,
@@ -157,31 +158,30 @@ class Request:
         if found.skipped:
             terminal.note(outputs_in_words(found))
             return found
-        self.judge(found)
+        self.judge(found, self.tolerance(done))
         for text in found.notes:
             terminal.note(text)
         terminal.step("compared", outputs_in_words(found))
         terminal.table(OUTPUTS, output_rows(found), indent=4)
         return found
 
-    @property
-    def tolerance(self) -> float:
+    def tolerance(self, done: Exported) -> float:
         """Relative error of an output that is allowed."""
-        return ROUNDED_TOLERANCE if self.half or self.uniform else TOLERANCE
+        return ROUNDED_TOLERANCE if self.half or done.rounded else TOLERANCE
 
-    def judge(self, found: Comparison) -> None:
+    def judge(self, found: Comparison, tolerance: float) -> None:
         """VerificationError for an output beyond tolerance or not there; for other boxes, if nothing is rounded."""
-        details = {"command": "export", "tolerance": self.tolerance, "comparison": found.as_dict()}
+        details = {"command": "export", "tolerance": tolerance, "comparison": found.as_dict()}
         if found.missing:
             raise VerificationError(f"the model has no output for {', '.join(found.missing)}", details)
-        for error in found.beyond(self.tolerance):
+        for error in found.beyond(tolerance):
             raise VerificationError(
-                f"{error.name}: the relative error is {error.relative:.1e}; at most {self.tolerance:g} is explained by "
+                f"{error.name}: the relative error is {error.relative:.1e}; at most {tolerance:g} is explained by "
                 "rounding",
                 details,
             )
         for error in found.outputs:
-            if self.tolerance == TOLERANCE and error.boxes is not None and not error.boxes.same:
+            if tolerance == TOLERANCE and error.boxes is not None and not error.boxes.same:
                 raise VerificationError(f"{error.name}: other boxes are found", details)
 
     def report(
@@ -204,7 +204,7 @@ class Request:
             },
             "written": not self.dry,
             "verified": found is not None and not found.skipped,
-            "tolerance": self.tolerance,
+            "tolerance": self.tolerance(done),
             "comparison": None if found is None else found.as_dict(),
             "report": [{"step": note.step, "layer": note.layer, "text": note.text} for note in done.notes],
         }
@@ -222,6 +222,7 @@ def announce(terminal: Terminal, done: Exported, nbytes: int) -> None:
     forms = sorted(done.weights.items(), key=lambda item: -item[1])
     terminal.step("weights", ", ".join(f"{size(amount)} as {form}" for form, amount in forms) or "none")
     if done.rounded:
-        terminal.note(f"weights off a uniform grid are rounded to it, by {done.rounded:.2g} of their steps at most")
+        ratio = decibel(-20 * math.log10(done.rounded))
+        terminal.note(f"quantised weights are rounded to fewer bits: {ratio} signal to noise (--exact keeps them)")
     for note in done.notes:
         terminal.note(f"{note.layer}: {note.text}" if note.layer else note.text)

@@ -34,7 +34,7 @@ def to_onnx(
     *,
     until: Sequence[str] = (),
     half: bool = False,
-    uniform: bool = False,
+    exact: bool = False,
     batch: int | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     data: str | os.PathLike[str] | None = None,
@@ -45,10 +45,10 @@ def to_onnx(
 
     ``until``: blobs to end with, in place of the network's outputs. ``half``: weights and arithmetic in float16, except
     in layers that need float32; inputs and outputs stay float32. ``shapes``: of inputs, in place of what the file says,
-    or of data whose shape it does not say. Weights that are quantised in the network stay small and exact;
-    ``uniform``: all as DequantizeLinear, those off a uniform grid rounded to it. More than ``external_above`` bytes of
-    weights (`EXTERNAL_ABOVE` by default) go into a file of their own, ``data`` (``path`` with ``.data`` behind it),
-    which the model calls ``location`` (its name). What only a trainer needs is left out.
+    or of data whose shape it does not say. Weights that are quantised in the network are DequantizeLinear of 4 or 8
+    bits, rounded where they need more; ``exact``: they stay the same numbers, in a larger file. More than
+    ``external_above`` bytes of weights (`EXTERNAL_ABOVE` by default) go into a file of their own, ``data`` (``path``
+    with ``.data`` behind it), which the model calls ``location`` (its name). What only a trainer needs is left out.
 
     NetError names a layer that ONNX cannot express, and why; OptionError for a blob or an input that there is not,
     FileError if a file cannot be written, MissingExtraError without the onnx package.
@@ -65,7 +65,7 @@ def to_onnx(
     with opened(target, external) as (file, second):
         storage = Storage(second, location or beside.name)
         try:
-            model, found = whole(graph, storage, Given(batch, shapes or {}), Style(half, uniform))
+            model, found = whole(graph, storage, Given(batch, shapes or {}), Style(half, exact))
         except UnicodeError:
             raise NetError("a name in the network is no text (UTF-8), and ONNX has nothing else") from None
         check(onnx, model, storage)

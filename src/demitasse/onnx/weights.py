@@ -1,14 +1,16 @@
-"""Weights as ONNX constants that stay small where they are quantised, and exactly the same numbers.
+"""Weights as ONNX constants that stay small where they are quantised.
 
-Levels on a uniform grid become ``DequantizeLinear`` of 4-, 8- or 16-bit integers with a scale for the tensor or for
-each row. A trellis is no obstacle: what its two quantisers give are integers on one grid of half the spacing. Levels
-whose reconstruction is shifted towards zero lie on no uniform grid: they become a look-up in a table of the values, as
-shared values (a codebook) do; ONNX Runtime computes look-ups of constants once, when it loads the model. Where all have
-to be ``DequantizeLinear``, shifted levels are rounded to the finest grid that their integers leave room for.
+Levels on a uniform grid become ``DequantizeLinear`` of 4- or 8-bit integers with a scale for the tensor or for each
+row. A trellis is no obstacle: what its two quantisers give are integers on one grid of half the spacing. Levels whose
+reconstruction is shifted towards zero, or that reach too far for 8 bits, are rounded (`demitasse.onnx.narrow`). Shared
+values (a codebook) become a look-up in a table; ONNX Runtime computes look-ups of constants once, when it loads the
+model. Where all have to stay exactly the same numbers, levels get 16 bits where they need them, and shifted ones
+become look-ups, too.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +21,7 @@ import numpy.typing as npt
 
 from demitasse.codec.reader import Stored
 from demitasse.net import Clustered, Levels, Tensor
+from demitasse.onnx.narrow import Form, chosen, narrowed
 from demitasse.onnx.nodes import Nodes
 
 __all__ = ["SMALL", "Weights"]
@@ -26,21 +29,29 @@ __all__ = ["SMALL", "Weights"]
 SMALL: Final = 256
 """Elements below which coding saves less than the nodes that undo it take."""
 
+TOGETHER: Final = 1 << 20
+"""Weights that are rounded at a time."""
+
 Integers = npt.NDArray[np.signedinteger[Any]]
 
 
 class Weights:
     """Stores each weight once. ``bytes`` counts what each form of storage takes, tables and scales included.
 
-    ``uniform``: shifted levels are rounded to a uniform grid, too. ``rounded`` is the largest error of that, in steps.
+    ``exact``: nothing is rounded. ``signal``, ``noise``: sums of squares of the weights that were, and of the changes.
     """
 
-    def __init__(self, nodes: Nodes, uniform: bool = False) -> None:
+    def __init__(self, nodes: Nodes, exact: bool = False) -> None:
         self.nodes = nodes
-        self.uniform = uniform
-        self.rounded = 0.0
+        self.exact = exact
+        self.signal = self.noise = 0.0
         self.bytes: Counter[str] = Counter()
         self._known: dict[tuple[str, tuple[int, ...], bool], str] = {}
+
+    @property
+    def rounded(self) -> float:
+        """Relative error (L2) of the weights that were rounded; 0 if none was."""
+        return math.sqrt(self.noise / self.signal) if self.noise else 0.0
 
     def value(self, name: str, tensor: Tensor, shape: Sequence[int], half: bool) -> str:
         """The value that holds the tensor, in another shape and in float32 or float16."""
@@ -90,11 +101,12 @@ class _Writer:
     def levels(self, grid: Grid) -> str:
         """On a uniform grid where they are on one, else by a table."""
         steps, size = grid.tensor.steps, grid.tensor.size
-        if not grid.shifted:
-            bits = next(bits for bits in (4, 8, 16) if -(1 << bits - 1) <= grid.low and grid.high < 1 << bits - 1)
+        bits = next(bits for bits in (4, 8, 16) if -(1 << bits - 1) <= grid.low and grid.high < 1 << bits - 1)
+        rounds = not self.weights.exact and len(self.shape) > 1
+        if not grid.shifted and (bits <= 8 or not rounds):
             return self.scaled(places(grid.tensor), size, bits, steps)
-        if self.weights.uniform and self.shape:
-            return self.fitted(grid)
+        if rounds:
+            return self.rounded(grid.tensor)
         positions, table = grid.ranked()
         if len(steps) == 1:
             return self.look_up(positions, table * steps, "shifted levels")
@@ -102,16 +114,43 @@ class _Writer:
         values = self.look_up(positions, table, "shifted levels")
         return self.node("Mul", values, self.small(steps.reshape(rows)))
 
-    def fitted(self, grid: Grid) -> str:
-        """Integers times finer steps, as fine in each row as they fit: what is shifted is rounded."""
-        bits = next(bits for bits in (4, 8, 16) if max(grid.high, -grid.low) < 1 << bits - 1)
-        exact = np.concatenate(list(units(grid.tensor))).reshape(self.shape[0], -1)
-        reach = np.ceil(np.abs(exact).max(axis=1, initial=1.0)).astype(np.int64)
-        finer = np.maximum(((1 << bits - 1) - 1) // reach, 1)[:, None]
-        found = np.rint(exact * finer)
-        self.weights.rounded = max(self.weights.rounded, float(np.abs(found / finer - exact).max()))
-        steps = np.broadcast_to(grid.tensor.steps, (len(finer),)) / finer[:, 0]
-        return self.scaled(iter([found.astype(np.int32).reshape(-1)]), exact.size, bits, steps)
+    def rounded(self, tensor: Levels) -> str:
+        """On the smallest grid that is fine enough."""
+        values = np.concatenate(list(units(tensor))).reshape(self.shape[0], -1)
+        steps = np.broadcast_to(np.asarray(tensor.steps, np.float32), (len(values),))
+        form = chosen(values, tensor.trellis)
+        count = max(1, TOGETHER // values.shape[1])
+        parts: list[Integers] = []
+        scales = []
+        for start in range(0, len(values), count):
+            rows = slice(start, start + count)
+            found = narrowed(values[rows], form)
+            squares = np.square(steps[rows], dtype=np.float64)
+            self.weights.noise += float(found.noise @ squares)
+            self.weights.signal += float(np.square(values[rows], dtype=np.float64).sum(axis=1) @ squares)
+            parts.append(found.integers.reshape(-1))
+            scales.append(found.scales * steps[rows, None])
+        worth = np.concatenate(scales)
+        if not form.block:
+            return self.scaled(iter(parts), tensor.size, form.bits, worth[:, 0])
+        return self.in_blocks(parts, worth, form, values.shape)
+
+    def in_blocks(self, parts: list[Integers], worth: npt.NDArray[Any], form: Form, shape: tuple[int, ...]) -> str:
+        """DequantizeLinear with a scale for each block of a row. The scales are float16, as shares of the largest."""
+        proto = self.nodes.onnx.TensorProto
+        kind = {4: proto.INT4, 8: proto.INT8}[form.bits]
+        stored = self.packed(iter(parts), int(np.prod(shape)), form.bits, kind, f"int{form.bits}", shape)
+        largest = float(worth.max())
+        shares = (worth / largest).astype(np.float16)
+        half = self.stored(shares.dtype, shares.shape, iter([shares]), shares.nbytes, "scales and tables")
+        scale = self.node("Mul", self.node("Cast", half, to=proto.FLOAT), self.small(np.float32(largest)))
+        value = self.node("DequantizeLinear", stored, scale, axis=1, block_size=form.block)
+        if shape == self.shape:
+            return value
+        sizes = np.array(self.shape, np.int64)
+        return self.node(
+            "Reshape", value, self.nodes.stored(self.name, sizes.dtype, sizes.shape, iter([sizes]), sizes.nbytes)
+        )
 
     def scaled(self, parts: Iterator[Integers], size: int, bits: int, steps: npt.NDArray[Any]) -> str:
         """DequantizeLinear."""
@@ -130,16 +169,25 @@ class _Writer:
         stored = self.packed(iter([positions.reshape(-1)]), positions.size, bits, kind, f"uint{bits} ({form})")
         return self.node("Gather", self.small(table), self.node("Cast", stored, to=proto.INT32), axis=0)
 
-    def packed(self, parts: Iterator[npt.NDArray[Any]], size: int, bits: int, kind: int, form: str) -> str:
+    def packed(
+        self,
+        parts: Iterator[npt.NDArray[Any]],
+        size: int,
+        bits: int,
+        kind: int,
+        form: str,
+        shape: tuple[int, ...] | None = None,
+    ) -> str:
         """Integers of that many bits; of four, two a byte, the first in the lower half."""
+        shape = self.shape if shape is None else shape
         if bits == 4:
             nibbles = np.concatenate([part.astype(np.int8).view(np.uint8) & 15 for part in parts])
             nibbles = np.append(nibbles, np.zeros(size % 2, np.uint8))
-            return self.stored(kind, self.shape, iter([nibbles[::2] | nibbles[1::2] << 4]), len(nibbles) // 2, form)
+            return self.stored(kind, shape, iter([nibbles[::2] | nibbles[1::2] << 4]), len(nibbles) // 2, form)
         width = np.dtype(np.int8 if bits == 8 else np.int16)
         # Unsigned ones have the same bits. Joined at once: levels take four times as much until they are written.
         narrow = np.concatenate([part.astype(width, casting="unsafe") for part in parts])
-        return self.stored(kind, self.shape, iter([narrow]), size * width.itemsize, form)
+        return self.stored(kind, shape, iter([narrow]), size * width.itemsize, form)
 
     def small(self, values: Any) -> str:
         """Scales and tables."""

@@ -30,8 +30,8 @@ IR_VERSION: Final = 10
 @dataclass(frozen=True, slots=True)
 class Exported:
     """What was written. ``inputs``, ``outputs``: shapes, ``None`` for a size that may vary. ``batch``: its batch,
-    ``None`` for any. ``weights``: bytes in each form of storage. ``data``: the second file, if any. ``rounded``: the
-    largest error of a weight that was rounded to a uniform grid, in its own steps."""
+    ``None`` for any. ``weights``: bytes in each form of storage. ``data``: the second file, if any. ``rounded``:
+    relative error (L2) of the quantised weights that were rounded to fewer bits, 0 if none was."""
 
     path: Path
     opset: int
@@ -55,7 +55,7 @@ class Style:
     """How numbers are written: see `to_onnx`."""
 
     half: bool
-    uniform: bool
+    exact: bool
 
 
 class Writer:
@@ -67,7 +67,7 @@ class Writer:
         self.half = style.half
         self.onnx = import_onnx()
         self.nodes = Nodes(storage)
-        self.weights = Weights(self.nodes, style.uniform)
+        self.weights = Weights(self.nodes, style.exact)
         self.values: dict[str, str] = {}
         self.single: dict[str, str] = {}
         self.notes: list[Note] = [note for note in graph.net.report if note.step == "export"]

@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from demitasse import files
+from demitasse.cli.given import executing
 from demitasse.cli.model import source
-from demitasse.cli.options import Real, debugging, json_output, model_argument, quiet, threads
+from demitasse.cli.options import Real, debugging, json_output, model_argument, plugins, quiet, threads
 from demitasse.cli.showing import showing
 from demitasse.cli.terminal import Terminal, say
 from demitasse.evaluate.pruning import SHARES, Sensitivity, sensitivities
@@ -40,6 +41,7 @@ CELLS = ("layers", "channels", "keep", "left", "error", "macs", "params")
     help="A share of a layer's channels to be left. May be repeated.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print the table as CSV.")
+@plugins
 @json_output
 @threads
 @quiet
@@ -47,6 +49,7 @@ CELLS = ("layers", "channels", "keep", "left", "error", "macs", "params")
 def command(
     model: tuple[Path, ...],
     shown: Shown,
+    plugins: tuple[Path, ...],
     criterion: Criterion,
     shares: tuple[float, ...],
     as_csv: bool,
@@ -62,11 +65,12 @@ def command(
     if as_csv and as_json:
         raise click.UsageError("--csv and --json are two forms of the same: give one")
     terminal = Terminal(quiet or as_csv, as_json)
+    execution = executing(threads, "cpu", shown.seed, plugins)
     given = source(model)
     net = files.load(*given.files)
     check_finite(net, given)
     with terminal.progress("prune") as progress:
-        found = sensitivities(net, shown, criterion=criterion, shares=shares, threads=threads or 0, progress=progress)
+        found = sensitivities(net, shown, criterion=criterion, shares=shares, execution=execution, progress=progress)
     if as_csv:
         say(as_text(found), error=False)
     terminal.table(columns(shares), rows(found))

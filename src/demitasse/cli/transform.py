@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from demitasse import files
+from demitasse.cli.given import executing
 from demitasse.cli.model import Source, check_output, mention_slips, source
 from demitasse.cli.options import (
     debugging,
@@ -21,6 +22,7 @@ from demitasse.cli.options import (
     model_argument,
     no_run,
     output,
+    plugins,
     quiet,
     threads,
     worker_threads,
@@ -31,7 +33,7 @@ from demitasse.cli.showing import showing
 from demitasse.cli.staging import scratch, staged
 from demitasse.cli.terminal import Terminal
 from demitasse.cli.verdict import OUTPUTS, output_rows, outputs_in_words
-from demitasse.errors import VerificationError
+from demitasse.errors import NetError, OptionError, VerificationError
 from demitasse.evaluate.compare import Shown, Subject, compare_and_keep
 from demitasse.evaluate.comparison import Comparison
 from demitasse.evaluate.preprocessing import remembering
@@ -59,6 +61,7 @@ def transform_options(command: F) -> F:
             model_argument("DEPLOY MODEL | FILE.demi | DIR"),
             output("Folder for plain Caffe files, or NAME.demi."),
             showing,
+            plugins,
             report_folder,
             dry_run,
             no_run,
@@ -81,6 +84,7 @@ class Request:
     model: tuple[Path, ...]
     output: str
     shown: Shown
+    plugins: tuple[Path, ...]
     report: Path | None
     dry: bool
     run: bool
@@ -91,6 +95,7 @@ class Request:
     def __call__(self) -> int:
         """Do it. The exit status."""
         check_report(self.report)
+        execution = executing(self.threads, "cpu", self.shown.seed, self.plugins)
         given = source(self.model)
         targets = result_files(self.output, given)
         check_output(targets, given)
@@ -99,11 +104,11 @@ class Request:
         check_finite(net, given)
         terminal.step("read", f"{net.name or given} · {count(net.parameters)} parameters · {size(given.bytes)}")
         mention_slips(net, terminal)
-        result = self.applied(net, terminal)
+        result = self.applied(net, terminal, execution)
         with (scratch if self.dry else staged)(targets) as paths:
             written = write_and_read(result, paths, self.output)
             nbytes = paths[-1].stat().st_size
-            found, trial = self.compared(terminal, given, net, written)
+            found, trial = self.compared(terminal, given, net, written, execution)
         before, after = footprint(net, given.bytes), footprint(written.net, nbytes)
         changed = changes(net, written.net)
         self.show(terminal, (before, after), changed, result.report[len(net.report) :])
@@ -138,14 +143,18 @@ class Request:
         each = [transform.tolerance for transform in self.transforms]
         return None if None in each else sum(one for one in each if one is not None)
 
-    def applied(self, net: Net, terminal: Terminal) -> Net:
-        """The network after all transforms; each is announced when it is done."""
-        for transform in self.transforms:
+    def applied(self, net: Net, terminal: Terminal, execution: Execution) -> Net:
+        """The network after all transforms; each is announced when it is done. An error says which step of a recipe of
+        several it is of."""
+        given = {"threads": worker_threads(self.threads), "calibrate": sensitivity, **self.activations(execution)}
+        for number, transform in enumerate(self.transforms, 1):
             seen = len(net.report)
-            supplied = supply(
-                transform, threads=worker_threads(self.threads), calibrate=sensitivity, **self.activations()
-            )
-            net = supplied(net)
+            try:
+                net = supply(transform, **given)(net)
+            except (NetError, OptionError, VerificationError) as error:
+                if len(self.transforms) > 1:
+                    error.args = (f"step {number} ({name_of(transform)}): {error}",)
+                raise
             notes = [note for note in net.report[seen:] if not note.layer and not is_kept(note)]
             for note in notes:
                 terminal.step(name_of(transform), note.text, aside=self.aside(transform))
@@ -155,29 +164,29 @@ class Request:
         """Whether it changes what the network computes."""
         return "exact" if transform.tolerance is not None and transform.tolerance <= EXACT else ""
 
-    def activations(self) -> Mapping[str, Activations | None]:
+    def activations(self, execution: Execution) -> Mapping[str, Activations | None]:
         """What blobs look like, and what they contribute to the outputs, on the pictures given; ``None`` without. And
         what they look like on generated pictures, where networks can be run."""
         from demitasse.evaluate.activations import contributions_on_pictures, on_pictures
 
-        threads = self.threads or 0
         given = self.shown.folder is not None
         return {
-            "activations": on_pictures(self.shown, threads) if given else None,
-            "gradients": contributions_on_pictures(self.shown, threads) if given else None,
-            "generated": on_pictures(self.shown, threads) if not given and have_torch() else None,
+            "activations": on_pictures(self.shown, execution) if given else None,
+            "gradients": contributions_on_pictures(self.shown, execution) if given else None,
+            "generated": on_pictures(self.shown, execution) if not given and have_torch() else None,
         }
 
     def compared(
-        self, terminal: Terminal, given: Source, net: Net, written: Subject
+        self, terminal: Terminal, given: Source, net: Net, written: Subject, execution: Execution
     ) -> tuple[Comparison, Trial | None]:
         """The original beside the result, and what both gave. VerificationError if more than rounding differs and only
         that should."""
         original = self.original(given, net)
-        execution = Execution(self.threads or 0)
         found, trial = compare_and_keep(original, written, self.shown if self.run else None, execution, strict=True)
         if found.skipped:
-            terminal.note(outputs_in_words(found))
+            terminal.note(
+                f"{outputs_in_words(found)}; the weights were read again, and are what was meant to be written"
+            )
             return found, trial
         worst, details = found.worst, {"command": self.command, "comparison": found.as_dict()}
         if found.missing:

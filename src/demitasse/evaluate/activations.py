@@ -12,17 +12,20 @@ import numpy.typing as npt
 from demitasse.errors import NetError
 from demitasse.evaluate.models import Subject
 from demitasse.evaluate.probes import probes
+from demitasse.evaluate.runtimes import Execution
 from demitasse.evaluate.shown import Shown, fed
 from demitasse.net import Net
 from demitasse.runtime import require_torch
 from demitasse.transforms.transform import Activations
 
-__all__ = ["contributions_on_pictures", "on_pictures"]
+__all__ = ["DEFAULT", "contributions_on_pictures", "on_pictures"]
+
+DEFAULT = Execution()
+"""On the processor, with torch's own choice of threads."""
 
 
-def on_pictures(shown: Shown | str | os.PathLike[str], threads: int = 0) -> Activations:
-    """The `Activations` on pictures, of a folder or as `Shown` says, by our own executor. ``threads`` 0: torch's own
-    choice.
+def on_pictures(shown: Shown | str | os.PathLike[str], execution: Execution = DEFAULT) -> Activations:
+    """The `Activations` on pictures, of a folder or as `Shown` says, by our own executor.
 
     NetError for a network that cannot be run, MissingExtraError without torch.
     """
@@ -36,9 +39,9 @@ def on_pictures(shown: Shown | str | os.PathLike[str], threads: int = 0) -> Acti
 
         subject = Subject(net)
         given = fed(pictures, net, subject.inputs)
-        network = Network(subject.graph)
+        network = Network(subject.graph, plugins=execution.plugins)
         for feed in given.feeds:
-            with infer(threads or None):
+            with infer(execution.threads or None):
                 network.reset()
                 found = {name: value.cpu().numpy() for name, value in network(feed, wanted).items()}
             yield found
@@ -46,7 +49,7 @@ def on_pictures(shown: Shown | str | os.PathLike[str], threads: int = 0) -> Acti
     return activations
 
 
-def contributions_on_pictures(shown: Shown, threads: int = 0) -> Activations:
+def contributions_on_pictures(shown: Shown, execution: Execution = DEFAULT) -> Activations:
     """What each element of a blob contributes to the outputs on pictures, to first order: its value times the
     derivative by it of the outputs' sum with random signs. Where decisions are made, the outputs are the scores that
     they are made from.
@@ -62,13 +65,13 @@ def contributions_on_pictures(shown: Shown, threads: int = 0) -> Activations:
         from demitasse.runtime.threads import threads as on_threads
 
         subject = Subject(net)
-        network = Network(subject.graph)
+        network = Network(subject.graph, plugins=execution.plugins)
         generator = torch.Generator().manual_seed(shown.seed)
         made = {layer.name: layer.outputs[0] for layer in subject.graph.layers if layer.outputs}
         ends = [made[probe.layer] for probe in probes(subject.graph.layers) if probe.kind == "values"]
         for feed in fed(shown, net, subject.inputs).feeds:
             inputs = {name: torch.from_numpy(np.array(values)).requires_grad_() for name, values in feed.items()}
-            with on_threads(threads or None), torch.enable_grad():
+            with on_threads(execution.threads or None), torch.enable_grad():
                 network.reset()
                 blobs = network(inputs, [*wanted, *ends])
                 total = torch.zeros(())

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from demitasse.errors import NetError
-from demitasse.evaluate.activations import contributions_on_pictures, on_pictures
+from demitasse.evaluate.activations import DEFAULT, contributions_on_pictures, on_pictures
 from demitasse.evaluate.models import Subject
 from demitasse.evaluate.probes import probes
 from demitasse.evaluate.runtimes import Execution, Executor
@@ -62,7 +62,7 @@ def sensitivities(
     *,
     criterion: Criterion = "l2",
     shares: Sequence[float] = SHARES,
-    threads: int = 0,
+    execution: Execution = DEFAULT,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Sensitivity]:
     """For each layer that can lose channels, the outputs' error with each share of them.
@@ -73,13 +73,13 @@ def sensitivities(
     require_torch("measuring sensitivity")
     ties = tie(net)
     pictures = criterion in ON_PICTURES and shown.folder is not None
-    activations = on_pictures(shown, threads) if pictures else None
-    gradients = contributions_on_pictures(shown, threads) if pictures else None
+    activations = on_pictures(shown, execution) if pictures else None
+    gradients = contributions_on_pictures(shown, execution) if pictures else None
     found = families(ties, scores(ties, criterion, activations, gradients), None)
     subject = Subject(net)
     feeds = fed(shown, net, subject.inputs).feeds
     wanted = [probe.layer for probe in probes(subject.graph.layers) if probe.kind == "values"]
-    program = Executor(Execution(threads=threads))
+    program = Executor(execution)
     before = program.run(subject, feeds, wanted)
     out: list[Sensitivity] = []
     for number, family in enumerate(found):

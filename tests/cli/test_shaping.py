@@ -24,6 +24,7 @@ NONE = Wishes(None, (), (), None, False, False, (), (), ())
             {"lasso": ("filters=0.02@ip1,conv*", "single=1e-4")},
             [Lasso(0.02, "filters", ("ip1", "conv*")), Lasso(1e-4, "single")],
         ),
+        ({"lasso": ("blocks:4x8=0.1@ip1",)}, [Lasso(0.1, "blocks", ("ip1",), (4, 8))]),
         ({"density": ("0.1",)}, [Mask(0.1)]),
         ({"density": ("0.1", "0.5@conv*,ip2")}, [Mask({"*": 0.1, "conv*": 0.5, "ip2": 0.5})]),
         ({"density": ("network=0.1@ip*",)}, [Mask(0.1, "network", ("ip*",))]),
@@ -43,6 +44,10 @@ def test_options_become_shapings(options, shapings):
     ("options", "said"),
     [
         ({"lasso": ("blobs=1",)}, "--lasso blobs=1: should be KIND=PRICE"),
+        ({"lasso": ("blocks=1",)}, "kinds are filters, channels, shapes, depth, blocks:ROWSxCOLUMNS, single"),
+        ({"lasso": ("blocks:4=1",)}, "--lasso blocks:4=1: should be KIND=PRICE"),
+        ({"lasso": ("filters:4x4=1",)}, "--lasso filters:4x4=1: should be KIND=PRICE"),
+        ({"lasso": ("blocks:0x4=1",)}, "a block is 0×4; both sizes must be at least 1"),
         ({"density": ("much",)}, "--density much: should be a number above 0"),
         ({"density": ("0.1@",)}, "--density 0.1@: should be"),
         ({"density": ("2",)}, "density is 2; it must be above 0 and at most 1"),

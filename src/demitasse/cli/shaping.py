@@ -34,7 +34,7 @@ OPTIONS = (
         "--lasso",
         multiple=True,
         metavar="KIND=PRICE[@LAYER,…]",
-        help="Price on groups of weights, which become zero: filters, channels, shapes, depth, or single (L1).",
+        help="Price on groups that become zero: filters, channels, shapes, depth, blocks:4x8, single (L1).",
     ),
     click.option(
         "--density",
@@ -157,17 +157,19 @@ def valued(option: str, text: str, kind: type[Number]) -> tuple[Number, tuple[st
 
 
 def lasso_of(text: str) -> Lasso:
-    """``filters=0.001@conv*,ip1``. OptionError for anything else."""
+    """``filters=0.001@conv*,ip1`` or ``blocks:4x8=0.001``. OptionError for anything else."""
     from demitasse.train.lasso import KINDS, Lasso
 
     what, _, layers = text.partition("@")
     name, _, price = what.partition("=")
-    kind = next((kind for kind in KINDS if kind == name and kind != "blocks"), None)
+    name, _, size = name.partition(":")
+    kind = next((kind for kind in KINDS if kind == name and (kind == "blocks") == bool(size)), None)
     try:
         weight = float(price)
+        rows, columns = map(int, size.split("x")) if size else (1, 1)
     except ValueError:
         kind = None
     if kind is None or not 0 <= weight < math.inf:
-        kinds = ", ".join(each for each in KINDS if each != "blocks")
+        kinds = ", ".join("blocks:ROWSxCOLUMNS" if each == "blocks" else each for each in KINDS)
         raise OptionError(f"--lasso {text}: should be KIND=PRICE, such as filters=0.001; kinds are {kinds}")
-    return Lasso(weight, kind, tuple(layers.split(",")) if layers else ())
+    return Lasso(weight, kind, tuple(layers.split(",")) if layers else (), (rows, columns))

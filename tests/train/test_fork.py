@@ -5,8 +5,11 @@ torch = pytest.importorskip("torch")
 
 from demitasse.caffe.read import parse_net  # noqa: E402
 from demitasse.errors import NetError, OptionError  # noqa: E402
+from demitasse.runtime import run  # noqa: E402
 from demitasse.train.settings import parse_solver  # noqa: E402
 from demitasse.train.solver import Solver  # noqa: E402
+from demitasse.transforms.shrink import Shrink  # noqa: E402
+from demitasse.transforms.strip import Strip  # noqa: E402
 
 NET = """
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 2 dim: 6 dim: 6 } } }
@@ -144,3 +147,16 @@ def test_a_rule_of_decay_that_is_not_known_is_refused():
 def test_blocks_that_do_not_fill_a_layer_are_refused():
     with pytest.raises(OptionError, match="conv/0: blocks of 4×5 do not fill a matrix of 6×18"):
         solver("block_group_decay: 1", "block_group_lasso { xdimen: 5 ydimen: 4 }")
+
+
+def test_what_the_prices_leave_is_a_smaller_plain_network_that_computes_the_same():
+    one = solver("momentum: 0.5 breadth_decay: 0.4", "breadth_decay_mult: 1")
+    while one.iteration < 60:
+        one.step(batch)
+    trained = Strip()(one.net())
+    small = Shrink()(trained)
+    before, after = (net.layers[1].tensors[0].shape[0] for net in (trained, small))
+    assert before == 6
+    assert 0 < after < 6
+    pictures = {"data": batch(7)["data"]}
+    np.testing.assert_allclose(run(small, pictures)["prob"], run(trained, pictures)["prob"], atol=1e-6)

@@ -45,6 +45,10 @@ def test_stages_of_the_file_count_too() -> None:
     ("text", "message"),
     [
         (relu("r", "y", "z"), 'layer "r" (ReLU): reads "y", which no layer before it gives in phase TEST'),
+        (
+            relu("r", "y", "z") + relu("s", "z", "y"),
+            'reads "y", which no layer before it gives in phase TEST; layer "s" (ReLU) gives it, after it',
+        ),
         (relu("r", "x", "y") + relu("s", "x", "y"), 'layer "s" (ReLU): gives "y", which a layer before it gives'),
         (relu("r", "x", "y", 'bottom: "x"'), 'layer "r" (ReLU): has 2 inputs; it needs 1'),
         (relu("r", "x", "y", 'top: "z"'), 'layer "r" (ReLU): has 2 outputs; it needs 1'),

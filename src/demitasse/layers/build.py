@@ -121,10 +121,14 @@ def connect(layers: Iterable[Layer], phase: str) -> tuple[set[str], set[str]]:
     """All blobs, and those that nobody reads. NetError for what does not hang together."""
     blobs: set[str] = set()
     unread: set[str] = set()
+    layers = list(layers)
     for layer in layers:
         for name in layer.inputs:
             if name not in blobs:
-                refuse(layer, f'reads "{name}", which no layer before it gives in phase {phase}')
+                later = next(
+                    (f"; {one} gives it, after it" for one in layers if one is not layer and name in one.outputs), ""
+                )
+                refuse(layer, f'reads "{name}", which no layer before it gives in phase {phase}{later}')
             unread.discard(name)
         for i, name in enumerate(layer.outputs):
             in_place = i < len(layer.inputs) and layer.inputs[i] == name

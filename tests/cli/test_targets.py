@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from demitasse.cli import main
-from networks import small_detector
+from networks import small_classifier, small_detector
 
 DEPLOY, MODEL = "deploy.prototxt", "face.caffemodel"
 
@@ -54,6 +54,17 @@ def test_a_plan_can_be_edited(here):
     assert size("fine.demi") > size("x.demi")
 
 
+def test_a_drop_is_held_on_pictures_that_were_held_out(here, capsys):
+    pytest.importorskip("cv2")
+    small_classifier(here / DEPLOY, here / MODEL)
+    assert main(["compress", DEPLOY, MODEL, "-o", "x.demi", "--max-drop", "3%", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)["plan"]
+    assert plan["held_out"]["share"] <= 0.03
+    curve = [(point["bytes"], point["lost"]) for point in plan["curve"]]
+    assert min(bytes_ for bytes_, lost in curve if lost <= 0.03) <= size("x.demi") < size(MODEL) / 3
+    assert any(lost > 0.03 for _, lost in curve)
+
+
 def test_what_a_dry_run_shows_is_the_plan(here, capsys):
     assert main(["compress", DEPLOY, MODEL, "-o", "x.demi", "--ratio", "5", "--no-run", "--dry-run"]) == 0
     out = capsys.readouterr().out
@@ -73,6 +84,8 @@ def test_what_a_dry_run_shows_is_the_plan(here, capsys):
         (["--target-size", "600"], "the fewest"),
         (["--lossless", "--ratio", "2"], "no meaning"),
         (["--lossless", "--save-plan", "x.yaml"], "no meaning"),
+        (["--max-drop", "0.5%"], "--no-run"),
+        (["--max-drop", "5", "--ratio", "2"], "no share"),
         (["--save-plan", "no/x.yaml"], "no/x.yaml"),
     ],
 )

@@ -83,6 +83,8 @@ class Request:
         check_report(self.report)
         meaningless = [*self.wanted.given, *(["--images"] if self.shown.folder is not None else [])]
         meaningless += ["--save-plan"] if self.save_plan is not None else []
+        if self.wanted.max_drop is not None and not self.run:
+            raise OptionError("--max-drop is measured by running the network: it does not go with --no-run")
         if self.lossless and meaningless:
             raise OptionError(f"--lossless keeps every bit: {' and '.join(meaningless)} has no meaning with it")
         given = source(self.model)
@@ -160,10 +162,13 @@ class Request:
         check_finite(net, given)
         target = self.wanted.target(given)
         with terminal.progress("quantise") as progress:
-            planned = plan.planned(net, target, threads=worker_threads(self.threads), progress=progress)
+            threads = worker_threads(self.threads)
+            planned = plan.planned(net, target, shown=self.shown, threads=threads, progress=progress)
         if self.dry:
             terminal.table(PLAN, plan_rows(planned), indent=4)
         files.save_container(planned.net, path)
+        if planned.loss is not None:
+            terminal.step("held out", f"{planned.loss}, on pictures that the search did not look at")
         bits = 8 * path.stat().st_size / max(1, net.parameters)
         terminal.step("stored", f"{self.output} · {size(path.stat().st_size)} · {bits:.2f} bits per weight, all told")
         stored = files.load(path)

@@ -11,7 +11,7 @@ import click
 
 from demitasse import plan
 from demitasse.cli.model import Source
-from demitasse.cli.options import Bytes, Real
+from demitasse.cli.options import Bytes, Real, Share
 from demitasse.errors import OptionError
 from demitasse.plan import Plan, Target, TensorPlan
 from demitasse.report.quantities import count, percent, size
@@ -32,6 +32,13 @@ PLAN = (
 )
 
 OPTIONS = (
+    click.option(
+        "--max-drop",
+        type=Share(),
+        metavar="SHARE",
+        help="As small as it gets with no more lost on --images (or generated pictures): 0.5% of the boxes, or of the "
+        "classes that win, or else as relative error of the outputs. Every other picture is held out, and judges.",
+    ),
     click.option("--ratio", type=Real(1, min_open=True), metavar="R", help="As good as the file gets R times smaller."),
     click.option("--target-size", type=Bytes(), metavar="SIZE", help="As good as it gets in so much: 500KB, 5MB."),
     click.option(
@@ -43,6 +50,9 @@ OPTIONS = (
 )
 
 
+NAMES = ("quality", "ratio", "target_size", "max_drop")
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What was asked for, by the names of the options."""
@@ -50,6 +60,7 @@ class Wanted:
     quality: float | None = None
     ratio: float | None = None
     target_size: int | None = None
+    max_drop: float | None = None
 
     def __post_init__(self) -> None:
         if len(self.given) > 1:
@@ -58,8 +69,7 @@ class Wanted:
     @property
     def given(self) -> list[str]:
         """The options that were given."""
-        names = ("quality", "ratio", "target_size")
-        return ["--" + name.replace("_", "-") for name in names if getattr(self, name) is not None]
+        return ["--" + name.replace("_", "-") for name in NAMES if getattr(self, name) is not None]
 
     @property
     def asked(self) -> float | None:
@@ -74,6 +84,8 @@ class Wanted:
             return Target(nbytes=max(1, int(given.bytes / self.ratio)))
         if self.target_size is not None:
             return Target(nbytes=self.target_size)
+        if self.max_drop is not None:
+            return Target(drop=self.max_drop)
         return Target(quality=self.asked)
 
 
@@ -82,7 +94,7 @@ def wanting(command: F) -> F:
 
     @wraps(command)
     def combined(**options: Any) -> Any:
-        own = {name: options.pop(name) for name in ("quality", "ratio", "target_size")}
+        own = {name: options.pop(name) for name in NAMES}
         return command(wanted=Wanted(**own), **options)
 
     for option in OPTIONS:

@@ -8,11 +8,16 @@ outputs suffer from an error of each weight.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Final
 
 from demitasse.errors import NetError
+from demitasse.evaluate.shown import Shown
 from demitasse.net import Net, Note
 from demitasse.plan.calibration import sensitivity
+from demitasse.plan.drop import within_loss
+from demitasse.plan.loss import Judge
 from demitasse.plan.quantization import Quantization
 from demitasse.plan.result import Plan, tensor_plans
 from demitasse.plan.size import within_bytes
@@ -35,6 +40,8 @@ def compress(
     quality: float | None = None,
     *,
     nbytes: int | None = None,
+    drop: float | None = None,
+    images: Shown | str | os.PathLike[str] | None = None,
     allocation: Allocation = "sensitivity",
     threads: int = 1,
     progress: Progress | None = None,
@@ -42,18 +49,21 @@ def compress(
     """The network with quantised weights, ready to be stored small. Notes in its report say what was done.
 
     ``quality``: signal to noise at the outputs in dB (default `QUALITY`), on photographs about what comes out; or
-    ``nbytes``: of the .demi, at most. ``allocation``: "uniform" for one absolute step for the whole network.
+    ``nbytes``: of the .demi, at most; or ``drop``: share that may be lost on pictures (`demitasse.plan.loss`), those in
+    the folder ``images`` or generated ones. ``allocation``: "uniform" for one absolute step for the whole network.
     ``progress`` is told how many weights are done, and of how many. The same network and options give the same result
     on every machine, whatever ``threads``. OptionError for a target that cannot be reached.
     """
-    target = Target(quality, nbytes)
-    return planned(net, target, allocation=allocation, threads=threads, progress=progress).net
+    target = Target(quality, nbytes, drop)
+    shown = images if isinstance(images, Shown) else Shown(None if images is None else Path(images))
+    return planned(net, target, shown=shown, allocation=allocation, threads=threads, progress=progress).net
 
 
 def planned(
     net: Net,
     target: Target,
     *,
+    shown: Shown | None = None,
     allocation: Allocation = "sensitivity",
     threads: int = 1,
     progress: Progress | None = None,
@@ -65,11 +75,15 @@ def planned(
     except NetError as error:
         notes.append(Note("quantize", "", f"sensitivities are not known, all weights count alike: {error}"))
     work = Quantization(net, known, allocation, threads, progress)
+    loss = None
     if target.nbytes is not None:
         found, attempts = within_bytes(work, target.nbytes)
+    elif target.drop is not None:
+        judge = Judge.of(net, shown or Shown(), threads)
+        found, attempts, loss = within_loss(work, judge, target.drop)
     else:
         found, attempt = work.at(work.division.slope(QUALITY if target.quality is None else target.quality))
         attempts = [attempt]
     slope = attempts[-1].slope
     quantised = Quantize(steps=work.division.steps(slope), allocation=allocation)
-    return Plan((quantised,), found.noting(*notes), net, tensor_plans(work, found, slope), tuple(attempts))
+    return Plan((quantised,), found.noting(*notes), net, tensor_plans(work, found, slope), tuple(attempts), loss)

@@ -11,6 +11,7 @@ import numpy as np
 
 from demitasse.codec import levels as level_codec
 from demitasse.net import Levels, Net, Note, Tensor
+from demitasse.plan.loss import Loss
 from demitasse.plan.quantization import Attempt, Quantization
 from demitasse.transforms.division import tensor_name
 from demitasse.transforms.recipe import as_steps
@@ -47,13 +48,15 @@ class TensorPlan:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """``recipe``: the transforms in order. ``net``: the result; ``before``: what was quantised. ``tensors``: what
-    becomes of each. ``attempts``: points on the curve of size and error, the last of which was chosen."""
+    becomes of each. ``attempts``: points on the curve of size and error, the last of which was chosen.
+    ``loss``: on pictures that were held out, where that was the target."""
 
     recipe: tuple[Transform, ...]
     net: Net
     before: Net
     tensors: tuple[TensorPlan, ...]
     attempts: tuple[Attempt, ...]
+    loss: Loss | None = None
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -75,6 +78,7 @@ class Plan:
         return {
             "recipe": as_steps(self.recipe),
             "tensors": [tensor.as_dict() for tensor in self.tensors],
+            "held_out": None if self.loss is None else self.loss.as_dict(),
             "curve": [
                 {"bytes": one.nbytes, "expected_db": one.expected, "lost": one.lost, "chosen": one is self.chosen}
                 for one in sorted(self.attempts, key=lambda one: one.expected)

@@ -52,7 +52,6 @@ def compressed(data: Mnist, row: Row, seed: int) -> Made:
     plan: Pipeline = row.options
     net = trained(data, plan, seed, None, plan.epochs, plan.rate, plan.dropout)
     for densities in plan.densities:
-        left = density(net)
         mask = Mask(densities, zeros=True)
         dropout = {blob: ratio * math.sqrt(overall(net, densities)) for blob, ratio in plan.dropout.items()}
         net = trained(data, plan, seed, net, plan.retrained, plan.rate * plan.again, dropout, mask)

@@ -8,19 +8,15 @@ from benchmarks.papers.reproduction import Row, reproduce
 
 PLAN = Pipeline(
     network="lenet_300_100",
-    epochs=30,
-    rate=0.05,
-    decay=0.0002,
-    dropout={"data": 0.1, "ip1": 0.4, "ip2": 0.2},
-    densities=[
-        {"ip1": 0.3, "ip2": 0.3, "ip3": 0.6},
-        {"ip1": 0.12, "ip2": 0.14, "ip3": 0.4},
-        {"ip1": 0.08, "ip2": 0.1, "ip3": 0.3},
-    ],
-    retrained=12,
-    again=0.6,
-    values={"*": 32},
-    tuned=4,
+    epochs=50,
+    rate=0.1,
+    decay=0.0001,
+    dropout={"data": 0.2, "ip1": 0.3, "ip2": 0.1},
+    densities=[{"ip1": 0.25, "ip2": 0.3, "ip3": 0.6}, {"ip1": 0.1, "ip2": 0.13, "ip3": 0.5}],
+    retrained=20,
+    again=0.5,
+    values={"*": 16, "ip3": 32},
+    tuned=5,
     finely=0.002,
 )
 

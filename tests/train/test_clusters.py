@@ -80,6 +80,18 @@ def test_a_demi_stores_them_as_they_are(tmp_path):
         np.testing.assert_array_equal(tensor.array().reshape(-1), weights(one, name).numpy().reshape(-1))
 
 
+@pytest.mark.parametrize("splice", [False, True])
+def test_masks_go_on_cutting(splice):
+    one = solver([Mask(0.2, end=12, every=3, splice=splice), Clusters(6, begin=4)])
+    for _ in range(20):
+        one.step(batch)
+    values = weights(one, "ip")
+    # Weights of one value are cut together, or stay together.
+    assert float((values != 0).double().mean()) < 0.3
+    assert 2 < len(values.unique()) <= 7
+    assert one.shapings[1].codebooks[1].values.count_nonzero() >= len(values.unique()) - 1
+
+
 @pytest.mark.parametrize("stopped", [2, 7])
 def test_a_continued_run_gives_the_same_bits(stopped):
     options = Clusters(6, begin=4)

@@ -17,6 +17,7 @@ from demitasse.caffe.read import read_binary
 from demitasse.cli.app import run as command
 from demitasse.datasets.database import write_database
 from demitasse.datasets.datum import Datum
+from demitasse.files import load
 from demitasse.train.run import weights_of
 from demitasse.train.snapshots import read_state
 
@@ -219,3 +220,64 @@ def test_a_diverging_run_ends(folder, capfd):
     (folder / "solver.prototxt").write_text(SOLVER.replace("base_lr: 0.05", "base_lr: 1e30"))
     assert train("-q") == 2
     assert "diverged" in capfd.readouterr().err
+
+
+def test_a_pipeline_is_a_run_after_the_other(folder, capsys):
+    """Deep Compression's: prune, learn on, share values, learn on; zeros stay, and the .demi has just those values."""
+    assert train("-o", "few", "-q", "--density", "0.4", "--density", "0.5@conv", "--until", "20") == 0
+    pruned = weights(folder / "few/tiny_iter_40.caffemodel")
+    assert {name: np.mean(pruned[name][0] != 0) for name in ("conv", "ip")} == pytest.approx(
+        {"conv": 0.5, "ip": 0.4}, abs=0.02
+    )
+    assert not (folder / "few/tiny.demi").exists()
+    start = ("--weights", "few/tiny_iter_40.caffemodel", "--keep-zeros", "--clusters", "4")
+    assert train("-o", "shared", "--json", *start) == 0
+    found = json.loads(capsys.readouterr().out)
+    shared = weights(folder / "shared/tiny_iter_40.caffemodel")
+    stored = load(folder / "shared/tiny.demi")
+    for name in ("conv", "ip"):
+        values = shared[name][0]
+        assert not values[pruned[name][0] == 0].any()
+        assert len(np.unique(values)) <= 5
+        assert not np.array_equal(values, pruned[name][0])
+        np.testing.assert_array_equal(stored.layer(name).tensors[0].array(), values)
+    assert found["bytes"] == (folder / "shared/tiny.demi").stat().st_size
+    assert 0.35 < found["density"] < 0.5
+
+
+def test_a_continued_run_keeps_masks_and_values(folder):
+    (folder / "r.yaml").write_text(
+        "- mask: {density: 0.3, end: 25, every: 5, splice: true}\n- clusters: {values: 4, begin: 10}"
+    )
+    assert train("-o", "whole", "-q", "--recipe", "r.yaml") == 0
+    assert train("-o", "cut", "-q", "--recipe", "r.yaml", "--iterations", "20") == 0
+    assert train("-o", "cut", "-q", "--recipe", "r.yaml", "--resume") == 0
+    same(*(weights(folder / f"{name}/tiny_iter_40.caffemodel") for name in ("whole", "cut")))
+
+
+def test_a_teacher_alone_teaches_without_labels(folder, capsys):
+    assert train("-o", "teacher", "-q") == 0
+    assert (
+        command(
+            [
+                "strip",
+                "net.prototxt",
+                "teacher/tiny_iter_40.caffemodel",
+                "-o",
+                "teacher/t.demi",
+                "--input",
+                "data=1x1x10x10",
+                "-q",
+            ]
+        )
+        == 0
+    )
+    unlabelled = NET[: NET.index('layer { name: "loss"')].replace(' top: "label"', "")
+    (folder / "net.prototxt").write_text(unlabelled)
+    (folder / "solver.prototxt").write_text(SOLVER.replace("test_iter: 3 test_interval: 20", ""))
+    assert train("-o", "none", "-q") == 2
+    assert "no loss" in capsys.readouterr().err
+    assert train("-o", "taught", "--json", "--teacher", "teacher/t.demi") == 0
+    events = json.loads(capsys.readouterr().out)["events"]
+    losses = [event["loss"] for event in events if event["event"] == "train"]
+    assert losses[-1] < 0.7 * losses[0]

@@ -2,7 +2,8 @@
 
 K-means finds them, from values spread evenly between the smallest and the largest weight, since large weights are few
 and matter most. From then on each weight stays in its cluster, and a shared value moves by the sum of its gradients.
-What is zero is no part of it and stays zero. A .demi stores which value each weight has, and the values.
+What is zero is no part of it and stays zero, also what a mask cuts later. A .demi stores which value each weight has,
+and the values.
 """
 
 from __future__ import annotations
@@ -86,10 +87,7 @@ class Codebook:
     @classmethod
     def of(cls, parameter: Parameter, labels: torch.Tensor, values: torch.Tensor) -> Codebook:
         """From labels and values, at work in the network from now on."""
-        firsts = torch.zeros_like(values, dtype=torch.long)
-        backwards = torch.arange(len(labels) - 1, -1, -1, device=labels.device)
-        firsts[labels[backwards]] = backwards
-        made = cls(parameter, labels, values, firsts)
+        made = cls(parameter, labels, values, firsts_of(labels, len(values)))
         made.show()
         return made
 
@@ -120,8 +118,14 @@ class Codebook:
         gradient.copy_(sums.to(gradient.dtype)[self.labels].reshape(gradient.shape))
 
     def follow(self) -> None:
-        """Values go where the update has moved their weights: all of a cluster alike, but for rounding."""
-        self.values = self.parameter.values.detach().view(-1)[self.firsts]
+        """Values go where the update has moved their weights: all of a cluster alike, but for rounding. What a mask
+        has cut meanwhile belongs to no cluster any more."""
+        flat = self.parameter.values.detach().view(-1)
+        cut = (flat == 0) & (self.labels != 0)
+        if cut.any():
+            self.labels = self.labels.masked_fill(cut, 0)
+            self.firsts = firsts_of(self.labels, len(self.values))
+        self.values = flat[self.firsts]
         self.values[0] = 0
         self.show()
 
@@ -131,6 +135,13 @@ class Codebook:
         codebook, places = np.unique(flat, return_inverse=True)
         small = np.min_scalar_type(max(len(codebook) - 1, 0))
         return Clustered(places.reshape(tensor.shape).astype(small), codebook)
+
+
+def firsts_of(labels: torch.Tensor, count: int) -> torch.Tensor:
+    """The first place of each label; 0 for those that do not occur."""
+    firsts = torch.full((count,), len(labels), dtype=torch.long, device=labels.device)
+    firsts.scatter_reduce_(0, labels, torch.arange(len(labels), device=labels.device), "amin")
+    return firsts.remainder(len(labels))
 
 
 class AttachedClusters(Attached):
@@ -150,6 +161,8 @@ class AttachedClusters(Attached):
     def before_pass(self) -> None:
         if not self.codebooks and self.solver.iteration >= self.options.begin:
             self.codebooks = [Codebook.found(parameter, count) for parameter, count in self.chosen]
+        for codebook in self.codebooks:
+            codebook.show()  # a mask with splicing has shown its own weights
 
     @torch.no_grad()
     def before_update(self) -> None:

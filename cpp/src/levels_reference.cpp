@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "binary_log.hpp"
+
 namespace demitasse {
 
 namespace {
@@ -20,6 +22,9 @@ std::int64_t dot(const std::int16_t *a, const std::int16_t *b, std::size_t n) {
     }
     return sum;
 }
+
+// In bits. Sums of squares are far below 2^56, and with the noise not much below 1.
+double log_of(double energy) { return double(binary_log(std::uint64_t(energy * 64) + 1)) / (1 << log_bits); }
 
 }  // namespace
 
@@ -46,7 +51,7 @@ std::vector<RowReference> RowReferences::find(std::uint32_t r) {
     double energy = double(product(r, 0));  // of what is left to predict
     std::vector<double> left(most + 1);     // its products with the rows above
     for (std::uint32_t d = 1; d <= most; ++d) left[d] = double(product(r, d));
-    const double cost = side_bits + std::log2(double(most) + 1);
+    const double cost = side_bits + double(binary_log(most + 1)) / (1 << log_bits);
     while (int(out.size()) < references_most) {
         RowReference best{0, 0};
         double least = energy;
@@ -60,7 +65,7 @@ std::vector<RowReference> RowReferences::find(std::uint32_t r) {
                 best = {d, int(slope)};
             }
         }
-        if (best.slope == 0 || n / 2 * std::log2((energy + noise) / (least + noise)) < cost) break;
+        if (best.slope == 0 || n / 2 * (log_of(energy + noise) - log_of(least + noise)) < cost) break;
         for (std::uint32_t d = 1; d <= most; ++d) {
             const std::int64_t between = d > best.distance ? product(r - best.distance, d - best.distance) : product(r - d, best.distance - d);
             left[d] -= best.slope / 8.0 * double(between);

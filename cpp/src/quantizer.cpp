@@ -61,7 +61,6 @@ void search(const QuantizerInput &input, float lambda, const LevelCosts &costs, 
     float least_column = 1;
     if (input.column_importance) least_column = *std::min_element(input.column_importance, input.column_importance + columns);
     Cells cells(columns);
-    TrellisSearch trellis(columns);
     const bool feeds_back = input.feedback && input.layout.trellis;
     FeedbackSearch feedback(feeds_back ? columns : 0, input.feedback, feeds_back ? input.feedback_order : 0);
     if (feeds_back) out = Quantized{};
@@ -76,7 +75,6 @@ void search(const QuantizerInput &input, float lambda, const LevelCosts &costs, 
         cells.fill(row.weights, columns, row.step, dear);
         const SearchRow what{cells, &costs.context[row.start], row.importance, input.column_importance, columns, dear};
         if (feeds_back) feedback.run(table, what, row.step, levels + row.start, out);
-        else if (input.layout.trellis) trellis.run(table, what, levels + row.start);
         else round_row(costs, shifts, lambda, what, row.weights, levels + row.start);
     }
 }

@@ -1,4 +1,4 @@
-// The searches: the cheapest levels of one row against given tables.
+// What every search is given of a row, and the search without a trellis.
 #pragma once
 
 #include <cstdint>
@@ -19,19 +19,6 @@ struct SearchRow {
     float importance(std::size_t column) const {
         return column_importance ? row_importance * column_importance[column] : row_importance;
     }
-};
-
-// Viterbi's algorithm over the eight states. Scratch is kept from row to row; one object a thread.
-class TrellisSearch {
-  public:
-    explicit TrellisSearch(std::size_t columns) : trace_(columns) {}
-    void run(const CandidateTable &table, const SearchRow &row, std::int32_t *levels);
-    void run_plain(const CandidateTable &table, const SearchRow &row, std::int32_t *levels);
-
-  private:
-    void trace_back(const CandidateTable &table, const SearchRow &row, int state, std::int32_t *levels) const;
-
-    std::vector<std::uint16_t> trace_;  // by column: bit of each state: came by an odd level; above: subsets' upper ones
 };
 
 // Without a trellis: each weight by itself.

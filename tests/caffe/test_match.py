@@ -8,6 +8,7 @@ from caffe.protobufs import blob, layer, legacy, number, packed, shape, v1_layer
 from demitasse.caffe.match import with_weights
 from demitasse.caffe.model import Caffemodel
 from demitasse.caffe.read import parse_net
+from demitasse.caffe.write import buffers
 from demitasse.errors import OptionError, WeightsError
 from demitasse.net import Net
 
@@ -99,12 +100,12 @@ def test_a_mismatch_lists_both_sides(weights, said):
 def test_layers_without_weights_can_be_kept():
     net = matched(layer("conv", "Convolution", *CONV), missing="keep")
     assert shapes(net) == {"conv": [(2, 3, 2, 2), (2,)]}
-    assert [note.layer for note in net.report] == ["ip"]
+    assert [note.layer for note in net.report if note.layer] == ["ip"]
 
 
 def test_leftovers_are_reported():
     net = matched(FIT["as Caffe writes it"] + layer("loss", "SoftmaxWithLoss") + layer("aux", "InnerProduct", IP))
-    assert [(note.layer, note.data["unused"]) for note in net.report] == [("aux", 90)]
+    assert [(note.layer, note.data["unused"]) for note in net.report if note.layer] == [("aux", 90)]
 
 
 def test_an_unknown_type_takes_what_there_is():
@@ -174,3 +175,12 @@ def test_caffe_accepts_and_refuses_the_same(golden: Path):
                 expected = after[f"{case['name']}/{found.name}/{i}"]
                 assert tensor.shape == expected.shape
                 assert np.array_equal(tensor.array().astype(np.float32), expected), case["name"]
+
+
+def test_weights_alone_are_written_alone():
+    weights = FIT["as Caffe writes it"]
+    net = matched(weights)
+    _, written = buffers(net)
+    assert len(written) == len(weights)
+    assert shapes(matched(written)) == shapes(net)
+    assert [record.type for record in Caffemodel.parse(written).layers] == ["Convolution", "InnerProduct"]

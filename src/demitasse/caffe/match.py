@@ -47,8 +47,21 @@ def with_weights(net: Net, model: Caffemodel, *, missing: str = "error") -> Net:
         layers.append(layer)
     if without and missing == "error":
         raise WeightsError(lacking(model, without, names))
-    kept = [Note("read", layer.name, f"left without weights: {model.reader.name} has none") for layer, _ in without]
+    kept = bare(model)
+    kept += [Note("read", layer.name, f"left without weights: {model.reader.name} has none") for layer, _ in without]
     return net.with_layers(layers, *kept, *leftovers(model, names))
+
+
+def bare(model: Caffemodel) -> list[Note]:
+    """What is to be remembered of a file that holds weights and says nothing of layers, such that writing it again does
+    not make it larger: whether it says at least what they read, or how the network is called, and
+    whether it lists those without weights."""
+    if not model.layers or not all(record.bare for record in model.layers):
+        return []
+    connected = any(record.bottoms or record.tops for record in model.layers)
+    weightless = any(not record.blobs for record in model.layers)
+    said = {"bare": True, "named": bool(model.name), "connected": connected, "weightless": weightless}
+    return [Note("read", "", "the caffemodel has weights alone, without parameters of layers", said)]
 
 
 def tensors(

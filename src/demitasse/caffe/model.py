@@ -55,7 +55,8 @@ class LayerRecord:
     """One layer of a caffemodel.
 
     ``type`` is the text of a V2 or V0 file and the enum's number of a V1 file. ``begin`` and ``end`` bound its message
-    in the file; ``layout`` is the generation that it was read as, None if found by structure alone.
+    in the file; ``layout`` is the generation that it was read as, None if found by structure alone. ``bare``: nothing
+    else is said of it.
     """
 
     name: str
@@ -66,6 +67,7 @@ class LayerRecord:
     begin: int
     end: int
     layout: Layout | None
+    bare: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -199,7 +201,8 @@ def layer_of(reader: Reader, record: Record, fields: list[Record], layout: Layou
     blobs = tuple(read_blob(reader, field, f'layer "{name}", blob {i}') for i, field in enumerate(found))
     bottoms = tuple(reader.text(field) for field in fields if field.number == layout.bottom and field.kind == BYTES)
     tops = tuple(reader.text(field) for field in fields if field.number == layout.top and field.kind == BYTES)
-    return LayerRecord(name, kind, bottoms, tops, blobs, record.begin, record.end, layout)
+    bare = not layout.nested and {field.number for field in fields} <= set(layout[2:7])
+    return LayerRecord(name, kind, bottoms, tops, blobs, record.begin, record.end, layout, bare)
 
 
 def layer_by_structure(reader: Reader, record: Record) -> LayerRecord | None:

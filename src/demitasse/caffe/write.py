@@ -162,16 +162,28 @@ def write_caffemodel(net: Net, file: BinaryIO) -> int:
     """Writes the binary to an open file, and returns its size in bytes.
 
     Parameters are encoded by upstream's schema; what only forks know stays in the prototxt. float32 is written as
-    packed floats, float64 as packed doubles, float16 as raw halves in OpenCV's and NVCaffe's form.
+    packed floats, float64 as packed doubles, float16 as raw halves in OpenCV's and NVCaffe's form. What was read
+    from a file that has weights alone is written likewise: names and types, by which they are found, no parameters.
     """
+    bare = next((note.data for note in net.report if note.step == "read" and "bare" in note.data), None)
     written = 0
-    if net.name:
+    if net.name and (bare is None or bare["named"]):
         written += put(file, [whole(encode(Message.of(("name", net.name)), "NetParameter"))])
     for layer in net.layers:
+        if bare is not None:
+            if not (layer.tensors or bare["weightless"]):
+                continue
+            layer = named_only(layer, connected=bool(bare["connected"]))
         parts = list(layer_parts(layer))
         size = sum(part.size for part in parts)
         written += put(file, [whole(field_header(_LAYER, size)), *parts])
     return written
+
+
+def named_only(layer: Layer, *, connected: bool) -> Layer:
+    """A layer of which only name, type and weights are known, and maybe what it reads and gives."""
+    inputs, outputs = (layer.inputs, layer.outputs) if connected else ((), ())
+    return Layer(layer.name, layer.type, inputs, outputs, tensors=layer.tensors)
 
 
 def layer_parts(layer: Layer) -> Iterator[Part]:

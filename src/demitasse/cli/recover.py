@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from demitasse.cli.given import Given, two
+from demitasse.cli.given import Given, executing, two
 from demitasse.cli.model import Source, check_output
 from demitasse.cli.options import (
     Real,
@@ -18,6 +18,7 @@ from demitasse.cli.options import (
     dry_run,
     json_output,
     output,
+    plugins,
     quiet,
     seed,
     threads,
@@ -46,6 +47,7 @@ __all__ = ["command"]
 @click.option("--rate", type=Real(0, min_open=True), default=2e-3, show_default=True, metavar="R", help="Of learning.")
 @click.option("--batch", type=click.IntRange(1), default=8, show_default=True, metavar="N", help="Pictures at a time.")
 @click.option("--blob", "blobs", multiple=True, metavar="NAME", help="Compare at this blob. May be repeated.")
+@plugins
 @dry_run
 @json_output
 @threads
@@ -74,6 +76,7 @@ class Request:
     rate: float
     batch: int
     blobs: tuple[str, ...]
+    plugins: tuple[Path, ...]
     dry: bool
     as_json: bool
     threads: int | None
@@ -87,6 +90,7 @@ class Request:
         from demitasse.runtime.threads import threads
         from demitasse.train.recover import recover
 
+        execution = executing(self.threads, self.device, self.seed, self.plugins)
         if self.shown.folder is None:
             raise OptionError("recover learns from photographs: give --images DIR, some dozens of them or more")
         small, original = two(self.paths)
@@ -109,6 +113,7 @@ class Request:
                 blobs=self.blobs,
                 seed=self.seed,
                 device=self.device,
+                plugins=execution.plugins,
                 progress=progress,
             )
         held = f"relative error {found.before:.2e} before, {found.after:.2e} after, on photographs held out"
@@ -116,7 +121,7 @@ class Request:
         with (scratch if self.dry else staged)(targets) as paths:
             written = write_and_read(found.net, paths, self.output)
             nbytes = paths[-1].stat().st_size
-            compared = compare(teacher, written, images=self.shown, threads=self.threads or 0)
+            compared = compare(teacher, written, images=self.shown, execution=execution)
         terminal.step("compared", outputs_in_words(compared), good=not compared.skipped)
         terminal.table(OUTPUTS, output_rows(compared), indent=4)
         before, after = footprint(student.net, given.bytes), footprint(written.net, nbytes)

@@ -20,6 +20,7 @@ from demitasse.errors import OptionError
 from demitasse.layers import build
 from demitasse.net import Dense, Layer, Net, Note, Tensor
 from demitasse.runtime.network import Network
+from demitasse.runtime.operation import Operation
 from demitasse.train.teacher import Teacher, relative_error, taught_at
 
 __all__ = ["Recovered", "recover"]
@@ -69,23 +70,25 @@ def recover(
     held_out: float = 0.125,
     seed: int = 0,
     device: str = "cpu",
+    plugins: Mapping[str, Operation] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Recovered:
     """The smaller network, taught.
 
     ``feeds``: inputs of both, pictures one at a time (a batch of one). ``rate``: how far a step goes, as a share of the
     root mean square of each blob of weights. ``blobs``: where to compare, in place of what `taught_at` finds.
+    ``plugins``: see `demitasse.runtime.network.Network`.
     Weights that are zero stay zero, coded weights (quantised, clustered) stay as they are; the rest learns.
     OptionError for less than two feeds, NetError for networks that cannot be run or do not go together.
     """
     if len(feeds) < 2:
         raise OptionError(f"{len(feeds)} pictures: at least 2 are needed, one to learn from and one to judge by")
-    graph, teacher = build(small), Teacher(original, device)
+    graph, teacher = build(small), Teacher(original, device, plugins)
     names = tuple(blobs) or taught_at(graph, teacher.graph)
     random = np.random.default_rng(seed)
     order = random.permutation(len(feeds))
     apart = min(max(1, round(held_out * len(feeds))), len(feeds) // 2)
-    network = Network(graph, device=device, writable=True, seed=seed)
+    network = Network(graph, device=device, writable=True, seed=seed, plugins=plugins)
     judging = [lesson(teacher, feeds[i], names) for i in order[:apart]]
     learning = [feeds[i] for i in order[apart:]]
     taught = weights(network)

@@ -15,6 +15,7 @@ from demitasse.evaluate.probes import Probe, probes
 from demitasse.layers import Graph, build
 from demitasse.net import Net
 from demitasse.runtime.network import Network
+from demitasse.runtime.operation import Operation
 from demitasse.runtime.schedule import brings_data
 
 __all__ = ["Teacher", "decided_by", "relative_error", "taught_at"]
@@ -25,9 +26,9 @@ Blobs = Mapping[str, torch.Tensor]
 class Teacher:
     """A network in use (phase TEST), to be asked and never changed. NetError for one that cannot be run."""
 
-    def __init__(self, net: Net, device: str = "cpu") -> None:
+    def __init__(self, net: Net, device: str = "cpu", plugins: Mapping[str, Operation] | None = None) -> None:
         self.graph = build(net)
-        self.network = Network(self.graph, device=device)
+        self.network = Network(self.graph, device=device, plugins=plugins)
         self.sources = {name for layer in self.graph.layers if brings_data(layer) for name in layer.outputs}
 
     def __call__(self, inputs: Mapping[str, Any], names: Sequence[str]) -> dict[str, torch.Tensor]:

@@ -132,7 +132,9 @@ def held(ties: Ties) -> dict[Value, Mask]:
         values += [(value, units, read) for value, units in zip(tied.sources, tied.inputs, strict=True)]
         for value, units, by_layer in values:
             if units is not None:
-                mask = anywhere[units.ids] | np.isin(units.ids, np.concatenate([NONE, *by_layer.get(tied.position, ())]))
+                mask = anywhere[units.ids] | np.isin(
+                    units.ids, np.concatenate([NONE, *by_layer.get(tied.position, ())])
+                )
                 found[value] = found[value] | mask if value in found else mask
     return found
 

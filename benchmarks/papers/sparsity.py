@@ -47,13 +47,13 @@ class Plan:
     goals: Goals
     rate: float = 0.02
     decay: float = 5e-4
-    dense: int = 1700
+    dense: int = 860
     price: float = 0.015
     growth: float = 1.1
     least: int = 4
     steps: int = 50
     most: int = 100
-    epochs: int = 30
+    epochs: int = 15
     tuning: float = 0.03
     tuning_decay: float = 5e-4
     reach: int = 0

@@ -2,7 +2,8 @@
 
     python -m benchmarks.papers.ssl_lenet_filters
 
-Filters are counted in the plain network that is left, which holds no others.
+Filters are counted in the plain network that is left, which holds no others. The last phase sees pictures moved by up
+to two pixels, as the paper's did not. What is aimed at is smaller than the paper's networks.
 """
 
 from __future__ import annotations
@@ -11,23 +12,21 @@ from benchmarks.papers.mnist import Mnist
 from benchmarks.papers.reproduction import Made, Row, reproduce
 from benchmarks.papers.sparsity import ROWS, Plan, left
 
-
-def few(conv1: int, conv2: int) -> Plan:
-    return Plan("ssl_lenet", {("conv1", ROWS): conv1, ("conv2", ROWS): conv2})
+COUNTED = {"conv1 filters": ("conv1", ROWS), "conv2 filters": ("conv2", ROWS)}
 
 
-PLAIN = 4 * 431_080
+def row(name: str, error: float, paper: tuple[int, int], goals: tuple[int, int]) -> Row:
+    plan = Plan("ssl_lenet", dict(zip(COUNTED.values(), goals, strict=True)), reach=2)
+    return Row(name, 4 * 431_080, {"error, %": error, **dict(zip(COUNTED, paper, strict=True))}, plan)
 
-TABLE = [
-    Row("LeNet 2", PLAIN, {"error, %": 0.8, "conv1 filters": 5, "conv2 filters": 19}, few(5, 19)),
-    Row("LeNet 3", PLAIN, {"error, %": 1.0, "conv1 filters": 3, "conv2 filters": 12}, few(3, 12)),
-]
+
+TABLE = [row("LeNet 2", 0.8, (5, 19), goals=(4, 15)), row("LeNet 3", 1.0, (3, 12), goals=(3, 9))]
 
 
 def make(data: Mnist, row: Row, seed: int) -> Made:
     """What `reproduce` asks for: ``row.options`` is a `Plan`."""
     net = row.options(data, seed)
-    return Made(net, {f"{name} filters": left(net, name, ROWS) for name in ("conv1", "conv2")})
+    return Made(net, {column: left(net, *of) for column, of in COUNTED.items()})
 
 
 if __name__ == "__main__":

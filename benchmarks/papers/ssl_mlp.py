@@ -18,8 +18,8 @@ COUNTED = {"pixels": ("ip1", COLUMNS), "ip1 neurons": ("ip1", ROWS), "ip2 neuron
 
 def row(name: str, error: float, paper: tuple[int, int, int], goals: tuple[int, int, int]) -> Row:
     plan = Plan(
-        "ssl_mlp", dict(zip(COUNTED.values(), goals, strict=True)), rate=0.05, price=0.002,
-        tuning=0.05, tuning_decay=0.0002, reach=1,
+        "ssl_mlp", dict(zip(COUNTED.values(), goals, strict=True)), dense=1700, rate=0.05, price=0.002,
+        tuning=0.05, tuning_decay=0.0002, epochs=30, reach=1,
     )  # fmt: skip
     return Row(name, PLAIN, {"error, %": error, **dict(zip(COUNTED, paper, strict=True))}, plan)
 

@@ -160,4 +160,4 @@ def are_numbers(values: Sequence[Any]) -> bool:
     return bool(values) and all(isinstance(value, int | float) for value in values)
 
 
-LARGER_IS_BETTER = {"ratio"}
+LARGER_IS_BETTER = {"ratio", "conv1 times as fast", "conv2 times as fast"}

@@ -37,7 +37,7 @@ def main() -> None:
 def row(model: Model, rounds: int) -> dict[str, Any]:
     """One model."""
     net = detector_body(model.load())
-    small = Prune(macs=0.5, ranking="layer", round_to=8)(net)
+    small = Prune(macs=0.5, ranking="time", round_to=8)(net)
     shapes = [infer(build(one)) for one in (net, small)]
     read = {name for layer in net.layers for name in layer.inputs}
     feed = {name: shapes[0].blobs[name] for name in build(net).inputs if name in read}

@@ -100,6 +100,24 @@ def test_numbers_of_channels_can_be_rounded():
     assert (filters(small, "a"), filters(small, "b")) == (16, 16)
 
 
+def test_why_no_multiple_is_left_is_said():
+    (note,) = (note for note in Prune(keep=0.5, round_to=1000)(chain()).report if not note.layer)
+    assert (
+        note.text == "no channel leaves: 2 of 2 layers (or groups of tied layers) cannot lose any in multiples of 1000"
+    )
+    with pytest.raises(OptionError, match="cannot lose any in multiples of 1000"):
+        Prune(macs=0.5, round_to=1000)(chain())
+
+
+def test_layers_whose_multiplications_take_longest_lose_most():
+    net = chain(64)
+    alike, faster = (Prune(macs=0.5, ranking=ranking)(net) for ranking in ("layer", "time"))
+    before, *after = (infer(build(one)).total_macs for one in (net, alike, faster))
+    assert all(0.4 < left / before <= 0.5 for left in after)
+    assert filters(faster, "a") < filters(alike, "a")  # reads three channels, which leaves vector units idle
+    assert filters(faster, "b") > filters(alike, "b")
+
+
 def test_shares_by_layer():
     small = Prune(layers={"a": 0.25})(chain())
     assert (filters(small, "a"), filters(small, "b")) == (4, 16)
@@ -241,6 +259,7 @@ def test_what_is_protected_is_said():
         ({"layers": {"a": 0.5}, "layer": "b"}, "leave layer out"),
         ({"keep": 0.5, "criterion": "best"}, "criterion is 'best'"),
         ({"keep": 0.5, "round_to": 0}, "round_to is 0"),
+        ({"keep": 0.5, "ranking": "time"}, "goes with macs"),
     ],
 )
 def test_options_that_make_no_sense(options, message):

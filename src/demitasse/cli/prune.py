@@ -59,9 +59,10 @@ class Keep(click.ParamType[Any]):
 )
 @click.option(
     "--ranking",
-    type=click.Choice(["global", "layer"]),
+    type=click.Choice(["global", "layer", "time"]),
     default="global",
-    help="Rank channels over all layers, or take the same share of each.",
+    help="Rank channels over all layers, take the same share of each, or (time, with --macs) more of layers whose "
+    "multiplications take longest.",
 )
 @click.option("--round-to", type=click.IntRange(1), default=1, metavar="N", help="Channels in multiples of N.")
 @click.option("--repair/--no-repair", default=True, help="Make up for what is no longer read (the default).")

@@ -15,6 +15,7 @@ from demitasse.layers.ties import Ties, tie
 from demitasse.layers.units import Ids
 from demitasse.net import Layer, Net, Note
 from demitasse.transforms.prune.criteria import CRITERIA, Criterion, makers, scores
+from demitasse.transforms.prune.pace import leaning
 from demitasse.transforms.prune.reconstruction import (
     Repair,
     applied,
@@ -27,6 +28,7 @@ from demitasse.transforms.prune.selection import (
     Cost,
     Family,
     families,
+    in_multiples,
     kept_units,
     macs,
     parameters,
@@ -51,9 +53,10 @@ class Prune:
     ``layer``: only the channels that these layers make, and what is tied to them.
 
     ``criterion``: see `demitasse.transforms.prune.criteria`; ``ranking``: "global" ranks over all layers, "layer" takes
-    the same share of each. ``round_to``: numbers of channels become multiples of that. ``allow_outputs``: layers or
-    blobs whose channels may leave although they are outputs of the network. ``repair``: whether layers make up for what
-    they no longer read, by least squares on pictures, or else by its mean.
+    the same share of each, "time" more of layers whose multiplications take longest (with ``macs``; see
+    `demitasse.transforms.prune.pace`). ``round_to``: numbers of channels become multiples of that.
+    ``allow_outputs``: layers or blobs whose channels may leave although they are outputs of the network. ``repair``:
+    whether layers make up for what they no longer read, by least squares on pictures, or else by its mean.
     OptionError for targets that cannot be met, and layers that cannot lose channels.
     """
 
@@ -63,7 +66,7 @@ class Prune:
     layers: Mapping[str, float] | None = None
     layer: str | tuple[str, ...] = ()
     criterion: Criterion = "l2"
-    ranking: Literal["global", "layer"] = "global"
+    ranking: Literal["global", "layer", "time"] = "global"
     round_to: int = 1
     allow_outputs: tuple[str, ...] = ()
     repair: bool = True
@@ -88,6 +91,8 @@ class Prune:
             raise OptionError("shares by name say which layers are meant: leave layer out")
         if self.criterion not in CRITERIA:
             raise OptionError(f"criterion is {self.criterion!r}; it is one of {', '.join(CRITERIA)}")
+        if self.ranking == "time" and self.macs is None:
+            raise OptionError("the ranking time divides multiplications over layers: it goes with macs")
         if self.round_to < 1:
             raise OptionError(f"round_to is {self.round_to}; it is at least 1")
 
@@ -108,7 +113,8 @@ class Prune:
         leaving = self.leaving(ties, found)
         stays = kept_units(ties, leaving)
         if stays.all():
-            return net.noting(done(STEP, "", "no channel leaves"), *protected(ties))
+            held = in_multiples(found, self.round_to)
+            return net.noting(done(STEP, "", "no channel leaves" + (held and f": {held}")), *protected(ties))
         mending, how = self.mending(ties, stays)
         edits = {position: constants(ties.by_position[position][0], one) for position, one in mending.items()}
         layers = applied(ties, stays, mending, removed(ties, stays, edits))
@@ -150,7 +156,8 @@ class Prune:
             return worst_first(found, round((1 - self.keep) * total), self.round_to)
         cost: Cost = macs(ties) if self.macs is not None else parameters(ties)
         wanted = self.macs if self.macs is not None else self.params
-        return to_budget(ties, found, cost, wanted or 1.0, self.round_to, across=across)
+        lean = leaning(ties, found, cost) if self.ranking == "time" else None
+        return to_budget(ties, found, cost, wanted or 1.0, self.round_to, across=across, lean=lean)
 
     def mending(self, ties: Ties, stays: npt.NDArray[np.bool_]) -> tuple[dict[int, Repair], str]:
         """How readers make up for what leaves, and by what."""

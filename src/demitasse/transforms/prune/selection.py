@@ -24,7 +24,18 @@ from demitasse.transforms.shrink.forms import settle
 from demitasse.transforms.shrink.needs import Needs
 from demitasse.transforms.shrink.patterns import Patterns
 
-__all__ = ["Cost", "Family", "families", "kept_units", "macs", "parameters", "to_budget", "to_share", "worst_first"]
+__all__ = [
+    "Cost",
+    "Family",
+    "families",
+    "in_multiples",
+    "kept_units",
+    "macs",
+    "parameters",
+    "to_budget",
+    "to_share",
+    "worst_first",
+]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -172,43 +183,65 @@ def worst_first(found: Sequence[Family], number: int, multiple: int) -> list[Ids
 
 
 def to_budget(
-    ties: Ties, found: Sequence[Family], cost: Cost, wanted: float, multiple: int, *, across: bool
+    ties: Ties,
+    found: Sequence[Family],
+    cost: Cost,
+    wanted: float,
+    multiple: int,
+    *,
+    across: bool,
+    lean: npt.NDArray[np.float64] | None = None,
 ) -> list[Ids]:
     """The fewest groups that have to leave for the cost to be no higher than ``wanted`` of what it was.
 
-    ``across``: ranked over all layers; else the same share of each. OptionError if that cannot be had.
+    ``across``: ranked over all layers; else the same share of each, or that times ``lean``, one for each family.
+    OptionError if that cannot be had.
     """
+    leans = np.ones(len(found)) if lean is None else lean
+    rates = {family.layers: float(rate) for family, rate in zip(found, leans, strict=True)}
     before = cost(np.ones(ties.count, np.bool_))
     total = sum(len(family.bundles) for family in found)
 
     def leaving(number: int) -> list[Ids]:
         if across:
             return worst_first(found, number, multiple)
-        return to_share(found, lambda _: 1 - number / total, multiple)
+        return to_share(found, lambda family: share_left(family, number), multiple)
+
+    def share_left(family: Family, number: int) -> float:
+        return max(0.0, 1 - number / total * rates[family.layers])
 
     def left(groups: list[Ids]) -> float:
         return cost(kept_units(ties, groups)) / before
 
     if not total or left(leaving(total)) > wanted:
         lowest = left(leaving(total)) if total else 1.0
+        why = "layers that outputs, sums with inputs or unknown layers hold keep their channels"
+        if held := in_multiples(found, multiple):
+            why = f"{held}, and {why}"
         raise OptionError(
-            f"{cost.of} cannot be brought to {wanted:g}: with all that may leave, {lowest:.2f} are left; "
-            "layers that outputs, sums with inputs or unknown layers hold keep their channels"
+            f"{cost.of} cannot be brought to {wanted:g}: with all that may leave, {lowest:.2f} are left; {why}"
         )
     number = least(total, lambda number: left(leaving(number)) <= wanted)
     if across or number == 0:
         return leaving(number)
-    # The same share of each, and of the first families one step more: as little beyond the budget as rounding allows.
-    steps = [1 - number / total, 1 - (number - 1) / total]
 
+    # The same share of each, and of the first families one step more: as little beyond the budget as rounding allows.
     def up_to(further: int) -> list[Ids]:
         first, rest = found[:further], found[further:]
         return [
-            *to_share(first, lambda _: steps[0], multiple),
-            *to_share(rest, lambda _: steps[1], multiple),
+            *to_share(first, lambda family: share_left(family, number), multiple),
+            *to_share(rest, lambda family: share_left(family, number - 1), multiple),
         ]
 
     return up_to(least(len(found), lambda further: left(up_to(further)) <= wanted))
+
+
+def in_multiples(found: Sequence[Family], multiple: int) -> str:
+    """What to say of layers that lose nothing because a multiple of channels is to be left; "" if there are none."""
+    few = sum(family.least(multiple) == len(family.bundles) for family in found)
+    if multiple == 1 or not few:
+        return ""
+    return f"{few} of {len(found)} layers (or groups of tied layers) cannot lose any in multiples of {multiple}"
 
 
 def least(highest: int, enough: Callable[[int], bool]) -> int:

@@ -99,8 +99,8 @@ def test_inspect_takes_every_form(here, given, capsys):
     [
         (["compress", MODEL, DEPLOY, "-o", "x.demi"], "DEPLOY comes first"),
         (["compress", DEPLOY, "-o", "x.demi"], "weights are missing"),
-        (["compress", DEPLOY, MODEL, "-o", "x.onnx"], "cannot write .onnx"),
-        (["compress", DEPLOY, MODEL, "-o", "out/"], "-o face.demi"),
+        (["compress", DEPLOY, MODEL, "-o", "x.onnx", "--lossless"], "cannot write .onnx"),
+        (["compress", DEPLOY, MODEL, "-o", "out/", "--lossless"], "-o face.demi"),
         (["compress", DEPLOY, MODEL, "-o", "no/../" + MODEL], "cannot write .caffemodel|name a folder"),
         (["compress", DEPLOY, MODEL, "-o", "x.demi", "--quality", "-3"], "--quality"),
         (["compress", DEPLOY, MODEL, "-o", "x.demi", "--lossless", "--quality", "30"], "no meaning"),

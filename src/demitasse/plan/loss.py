@@ -79,16 +79,23 @@ class Judge:
 
     def losses(self, net: Net) -> tuple[Loss, Loss]:
         """On the pictures to search with, and on those held out. NetError if it cannot be run."""
+        seen, held = self.errors(net)
+        return Loss.by(seen), Loss.by(held)
+
+    def error(self, net: Net) -> float:
+        """Relative error of the outputs on the pictures to search with, the mean of squares over the outputs."""
+        squares = [one.relative**2 for one in self.errors(net)[0] if one.kind == "values"]
+        return float((sum(squares) / len(squares)) ** 0.5) if squares else 0.0
+
+    def errors(self, net: Net) -> tuple[Sequence[OutputError], Sequence[OutputError]]:
+        """Every output, on both parts of the pictures."""
         names = counterparts(self.original, candidate := Subject(net))
         wanted = [names[name] for name in self.ran.expected[0] if name in names]
         found = translated(self.ran.runtimes[1].run(candidate, self.ran.fed.feeds, wanted), names)
-        parts = slice(0, None, 2), slice(1, None, 2)
-        seen, held = (
-            Loss.by(
-                replace(self.ran, fed=replace(self.ran.fed, feeds=self.ran.fed.feeds[part])).errors(
-                    self.ran.expected[part], found[part]
-                )
+        first, second = (
+            replace(self.ran, fed=replace(self.ran.fed, feeds=self.ran.fed.feeds[part])).errors(
+                self.ran.expected[part], found[part]
             )
-            for part in parts
+            for part in (slice(0, None, 2), slice(1, None, 2))
         )
-        return seen, held
+        return first, second

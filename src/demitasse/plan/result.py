@@ -49,7 +49,8 @@ class TensorPlan:
 class Plan:
     """``recipe``: the transforms in order. ``net``: the result; ``before``: what was quantised. ``tensors``: what
     becomes of each. ``attempts``: points on the curve of size and error, the last of which was chosen.
-    ``loss``: on pictures that were held out, where that was the target."""
+    ``loss``: on pictures that were held out, where that was the target; ``error``: relative
+    error of the outputs of ``before`` (None: not measured)."""
 
     recipe: tuple[Transform, ...]
     net: Net
@@ -57,6 +58,7 @@ class Plan:
     tensors: tuple[TensorPlan, ...]
     attempts: tuple[Attempt, ...]
     loss: Loss | None = None
+    error: float | None = 0.0
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -65,8 +67,15 @@ class Plan:
 
     def forgetting(self) -> Plan:
         """The same without weights: for when they have been written."""
-        nothing = replace(self.before, layers=())
-        return replace(self, net=replace(self.net, layers=()), before=nothing)
+        return replace(self, net=replace(self.net, layers=()), before=replace(self.before, layers=()))
+
+    @property
+    def expected(self) -> float | None:
+        """Decibels of signal to noise to be expected at the outputs; None if that cannot be told."""
+        if self.error is None:
+            return None
+        noise = self.error**2 + 10 ** (-self.chosen.expected / 10)
+        return -10 * math.log10(noise) if noise > 0 else math.inf
 
     @property
     def chosen(self) -> Attempt:
@@ -77,6 +86,8 @@ class Plan:
         """The same for JSON."""
         return {
             "recipe": as_steps(self.recipe),
+            "structure_error": self.error,
+            "expected_db": self.expected,
             "tensors": [tensor.as_dict() for tensor in self.tensors],
             "held_out": None if self.loss is None else self.loss.as_dict(),
             "curve": [

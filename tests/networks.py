@@ -52,6 +52,39 @@ layer { name: "found" type: "DetectionOutput" bottom: "loc_flat" bottom: "conf_f
     confidence_threshold: 0.1 nms_param { nms_threshold: 0.45 top_k: 100 } code_type: CENTER_SIZE } }
 """
 
+ZEROED = {"fc6": 2, "conv1": 4}
+"""Of which layers every how many rows are zero."""
+
+REGIONS = """name: "small Faster R-CNN"
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 64 dim: 64 } } }
+layer { name: "im_info" type: "Input" top: "im_info" input_param { shape { dim: 1 dim: 3 } } }
+layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1"
+  convolution_param { num_output: 16 kernel_size: 3 stride: 4 pad: 1 } }
+layer { name: "relu1" type: "ReLU" bottom: "conv1" top: "conv1" }
+layer { name: "rpn_conv" type: "Convolution" bottom: "conv1" top: "rpn"
+  convolution_param { num_output: 16 kernel_size: 3 stride: 4 pad: 1 } }
+layer { name: "rpn_cls_score" type: "Convolution" bottom: "rpn" top: "rpn_cls_score"
+  convolution_param { num_output: 18 kernel_size: 1 } }
+layer { name: "rpn_bbox_pred" type: "Convolution" bottom: "rpn" top: "rpn_bbox_pred"
+  convolution_param { num_output: 36 kernel_size: 1 } }
+layer { name: "rpn_rows" type: "Reshape" bottom: "rpn_cls_score" top: "rpn_rows"
+  reshape_param { shape { dim: 0 dim: 2 dim: -1 dim: 0 } } }
+layer { name: "rpn_prob" type: "Softmax" bottom: "rpn_rows" top: "rpn_prob" }
+layer { name: "rpn_maps" type: "Reshape" bottom: "rpn_prob" top: "rpn_maps"
+  reshape_param { shape { dim: 0 dim: 18 dim: -1 dim: 0 } } }
+layer { name: "proposal" type: "Python" bottom: "rpn_maps" bottom: "rpn_bbox_pred" bottom: "im_info" top: "rois"
+  python_param { module: "rpn.proposal_layer" layer: "ProposalLayer" param_str: "'feat_stride': 16" } }
+layer { name: "roi_pool" type: "ROIPooling" bottom: "conv1" bottom: "rois" top: "pool"
+  roi_pooling_param { pooled_w: 3 pooled_h: 3 spatial_scale: 0.25 } }
+layer { name: "fc6" type: "InnerProduct" bottom: "pool" top: "fc6" inner_product_param { num_output: 64 } }
+layer { name: "relu6" type: "ReLU" bottom: "fc6" top: "fc6" }
+layer { name: "fc7" type: "InnerProduct" bottom: "fc6" top: "fc7" inner_product_param { num_output: 48 } }
+layer { name: "relu7" type: "ReLU" bottom: "fc7" top: "fc7" }
+layer { name: "cls_score" type: "InnerProduct" bottom: "fc7" top: "cls_score" inner_product_param { num_output: 3 } }
+layer { name: "bbox_pred" type: "InnerProduct" bottom: "fc7" top: "bbox_pred" inner_product_param { num_output: 12 } }
+layer { name: "cls_prob" type: "Softmax" bottom: "cls_score" top: "cls_prob" }
+"""
+
 
 def small_classifier(prototxt: Path, caffemodel: Path, text: str = CLASSIFIER) -> None:
     """Both files; row 3 of conv1 and input channel 5 of fc are zero, bias included."""
@@ -73,6 +106,28 @@ def small_detector(prototxt: Path, caffemodel: Path) -> None:
         for i, (name, shape) in enumerate(shapes.items())
     }
     prototxt.write_text(DETECTOR)
+    caffemodel.write_bytes(encoded(layers))
+
+
+def small_faster_rcnn(prototxt: Path, caffemodel: Path) -> None:
+    """Both files; rows of fc6 and filters of conv1 are zero as `ZEROED` says, with their biases."""
+    shapes = {
+        "conv1": (16, 3, 3, 3),
+        "rpn_conv": (16, 16, 3, 3),
+        "rpn_cls_score": (18, 16, 1, 1),
+        "rpn_bbox_pred": (36, 16, 1, 1),
+        "fc6": (64, 16 * 9),
+        "fc7": (48, 64),
+        "cls_score": (3, 48),
+        "bbox_pred": (12, 48),
+    }
+    layers = {}
+    for i, (name, shape) in enumerate(shapes.items()):
+        values = [random(shape, i), random(shape[:1], i + 20)]
+        for one in values if name in ZEROED else ():
+            one[:: ZEROED[name]] = 0
+        layers[name] = ("Convolution" if len(shape) == 4 else "InnerProduct", values)
+    prototxt.write_text(REGIONS)
     caffemodel.write_bytes(encoded(layers))
 
 

@@ -1,7 +1,7 @@
 """What the documentation shows is run: Python blocks, and lines of console blocks that start with ``$ demitasse``.
 
-Commands run in a folder with a small network and some annotated photos, for their exit status: the figures beside them
-are of another model. A line ``[exit status 1]`` after a command's output says that it is meant to fail.
+Commands run in a folder with two small networks and some annotated photos, for their exit status: the figures beside
+them are of other models. A YAML block is what ``recipe.yaml`` holds from there on. A line ``[exit status 1]`` after a command's output says that it is meant to fail.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import pytest
 
 from demitasse.cli import main
 from demitasse.evaluate.pictures import generated
-from networks import small_detector
+from networks import small_detector, small_faster_rcnn
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -48,14 +48,17 @@ def annotated_photos(folder: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cv2")
-    examples = blocks(page, "console", "python")
+    examples = blocks(page, "console", "python", "yaml")
     if not examples:
         pytest.skip("no examples")
     small_detector(tmp_path / "deploy.prototxt", tmp_path / "face.caffemodel")
+    small_faster_rcnn(tmp_path / "rcnn.prototxt", tmp_path / "rcnn.caffemodel")
     annotated_photos(tmp_path)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for kind, text in examples:
+        if kind == "yaml":
+            Path("recipe.yaml").write_text(text)
         if kind == "python":
             exec(compile(text, str(page), "exec"), names)
         for arguments, status in commands(text):

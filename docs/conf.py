@@ -1,4 +1,4 @@
-"""The site: every page of this folder, the commands' own help and the docstrings of the public names. `scripts/site`."""
+"""The site: every page of this folder, the commands' own help, docstrings of the public names. See `scripts/site`."""
 
 project = "demitasse"
 author = "The demitasse authors"

@@ -1,7 +1,8 @@
 """What the documentation shows is run: Python blocks, and lines of console blocks that start with ``$ demitasse``.
 
 Commands run in a folder with two small networks and some annotated photos, for their exit status: the figures beside
-them are of other models. A YAML block is what ``recipe.yaml`` holds from there on. A line ``[exit status 1]`` after a command's output says that it is meant to fail.
+them are of other models. A YAML block is what ``recipe.yaml`` holds from there on. A line ``[exit status 1]`` after a
+command's output says that it is meant to fail.
 """
 
 from __future__ import annotations

@@ -238,3 +238,28 @@ def test_gradients_in_the_file_leave(here, capsys):
     found = printed(capsys)
     assert found["output"]["file_bytes"] < 0.51 * found["input"]["file_bytes"]
     assert np.array_equal(files.load("out/fc.prototxt", "out/fc.caffemodel").layers[1].tensors[0].array(), weights)
+
+
+def test_what_was_clamped_is_no_rounding(here, capsys):
+    """The tolerance of rounding does not judge what ``--clamp`` allowed."""
+    net = files.load(DEPLOY, MODEL)
+    first = next(layer for layer in net.layers if layer.tensors)
+    weights = np.array(first.tensors[0].array())
+    weights.flat[0] = 1e9
+    changed = first.with_tensors([Dense(weights), *first.tensors[1:]])
+    files.save(
+        net.with_layers(changed if one is first else one for one in net.layers), "big.prototxt", "big.caffemodel"
+    )
+    assert main(["half", "big.prototxt", "big.caffemodel", "-o", "out/"]) == 2
+    capsys.readouterr()
+    assert main(["half", "big.prototxt", "big.caffemodel", "-o", "out/", "--clamp", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["tolerance"] is None
+    assert found["verified"]
+    assert any(note.get("altered") for note in found["report"])
+
+
+def test_an_error_while_a_recipe_runs_names_its_step(here, capsys):
+    Path("r.yaml").write_text("- fold\n- factorize: {layer: nowhere, rank: 3}\n")
+    assert main(["apply", "r.yaml", DEPLOY, MODEL, "-o", "out/"]) == 2
+    assert 'step 2 (factorize): the network has no layer "nowhere"' in capsys.readouterr().err

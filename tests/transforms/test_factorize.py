@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from demitasse.caffe.write import buffers
 from demitasse.errors import OptionError
 from demitasse.layers import build, infer
 from demitasse.transforms.factorize import Factorize
@@ -145,3 +146,13 @@ def test_the_same_twice_is_the_same(net):
     for a, b in zip(one.layers, two.layers, strict=True):
         assert a.name == b.name
         assert all(np.array_equal(x.array(), y.array()) for x, y in zip(a.tensors, b.tensors, strict=True))
+
+
+def test_nothing_grows_text_and_weights_together():
+    """A rank below break-even may cost more in the description of two layers than it saves in weights."""
+    net = filled(data(1, 4, 6, 6) + conv("x", "data", "num_output: 8 kernel_size: 3"))
+    small = Factorize(rank=6)(net)
+    assert small.layers[1] is net.layers[1]
+    assert "takes more to describe" in reasons(small, "factorize")["x"]
+    wide = filled(data(1, 16, 6, 6) + conv("x", "data", "num_output: 64 kernel_size: 3"))
+    assert sum(map(len, buffers(Factorize(rank=30)(wide)))) < sum(map(len, buffers(wide)))

@@ -47,7 +47,7 @@ from demitasse.report.footprint import BEFORE_AND_AFTER, Footprint, before_and_a
 from demitasse.report.quantities import count, size
 from demitasse.runtime import have_torch
 from demitasse.transforms.recipe import as_steps, name_of
-from demitasse.transforms.transform import EXACT, Activations, Transform, is_kept, supply
+from demitasse.transforms.transform import EXACT, Activations, Transform, is_altered, is_kept, supply
 
 __all__ = ["Request", "transform_options"]
 
@@ -105,13 +105,15 @@ class Request:
         terminal.step("read", f"{net.name or given} · {count(net.parameters)} parameters · {size(given.bytes)}")
         mention_slips(net, terminal)
         result = self.applied(net, terminal, execution)
+        made = result.report[len(net.report) :]
         with (scratch if self.dry else staged)(targets) as paths:
             written = write_and_read(result, paths, self.output)
             nbytes = paths[-1].stat().st_size
-            found, trial = self.compared(terminal, given, net, written, execution)
+            tolerance = self.tolerance(made)
+            found, trial = self.compared(terminal, given, net, written, execution, tolerance)
         before, after = footprint(net, given.bytes), footprint(written.net, nbytes)
         changed = changes(net, written.net)
-        self.show(terminal, (before, after), changed, result.report[len(net.report) :])
+        self.show(terminal, (before, after), changed, made)
         for target in targets:
             terminal.step("would write" if self.dry else "wrote", str(target))
         facts: dict[str, Any] = {
@@ -121,13 +123,10 @@ class Request:
             "output": {"files": targets, **after.as_dict()},
             "written": not self.dry,
             "verified": not found.skipped,
-            "tolerance": self.tolerance,
+            "tolerance": tolerance,
             "comparison": found.as_dict(),
             "layers": [change.as_dict() for change in changed],
-            "report": [
-                {"step": note.step, "layer": note.layer, "text": note.text, **note.data}
-                for note in result.report[len(net.report) :]
-            ],
+            "report": [{"step": note.step, "layer": note.layer, "text": note.text, **note.data} for note in made],
         }
         if self.report is not None:
             demi = targets[0] if len(targets) == 1 and not self.dry else None
@@ -137,11 +136,10 @@ class Request:
         terminal.result(facts)
         return 0
 
-    @property
-    def tolerance(self) -> float | None:
-        """Relative error of the outputs that is allowed; None where they change by choice."""
+    def tolerance(self, notes: Sequence[Note]) -> float | None:
+        """Relative error of the outputs that is allowed; None where they change by choice, or an option let them."""
         each = [transform.tolerance for transform in self.transforms]
-        return None if None in each else sum(one for one in each if one is not None)
+        return None if None in each or any(map(is_altered, notes)) else sum(one for one in each if one is not None)
 
     def applied(self, net: Net, terminal: Terminal, execution: Execution) -> Net:
         """The network after all transforms; each is announced when it is done. An error says which step of a recipe of
@@ -177,7 +175,13 @@ class Request:
         }
 
     def compared(
-        self, terminal: Terminal, given: Source, net: Net, written: Subject, execution: Execution
+        self,
+        terminal: Terminal,
+        given: Source,
+        net: Net,
+        written: Subject,
+        execution: Execution,
+        tolerance: float | None,
     ) -> tuple[Comparison, Trial | None]:
         """The original beside the result, and what both gave. VerificationError if more than rounding differs and only
         that should."""
@@ -191,8 +195,8 @@ class Request:
         worst, details = found.worst, {"command": self.command, "comparison": found.as_dict()}
         if found.missing:
             raise VerificationError(f"the result has no counterpart of {', '.join(found.missing)}", details)
-        if self.tolerance is not None and worst is not None and not worst.relative <= self.tolerance:
-            error = f"the relative error is {worst.relative:.1e}, and rounding explains {self.tolerance:.0e}"
+        if tolerance is not None and worst is not None and not worst.relative <= tolerance:
+            error = f"the relative error is {worst.relative:.1e}, and rounding explains {tolerance:.0e}"
             raise VerificationError(f"{worst.name}: {error}", details)
         terminal.step("compared", outputs_in_words(found))
         terminal.table(OUTPUTS, output_rows(found), indent=4)
@@ -221,7 +225,7 @@ class Request:
             terminal.table(columns, rows, indent=4)
         if light := others(changed):
             terminal.note(f"layers: {light}")
-        for text in reasons([note for note in notes if is_kept(note)]):
+        for text in reasons([note for note in notes if is_kept(note) or is_altered(note)]):
             terminal.note(text)
         terminal.line()
         terminal.table(BEFORE_AND_AFTER, before_and_after(*numbers), indent=4)

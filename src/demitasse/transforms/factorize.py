@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
+from demitasse.caffe.write import buffers
 from demitasse.errors import NetError, OptionError
 from demitasse.layers import UNKNOWN, MaybeShape, build, infer
-from demitasse.net import Net, Note
+from demitasse.net import Layer, Net, Note
 from demitasse.transforms.consistency import consistent
 from demitasse.transforms.lowrank.method import Method
 from demitasse.transforms.lowrank.methods import MethodName, methods_for
@@ -88,8 +89,14 @@ class Factorize:
             if choice.rank > choice.method.break_even:
                 notes.append(kept("factorize", name, above(choice), rank=choice.rank))
                 continue
+            thin = thin_layers(wiring, key, choice)
+            before, after = stored(wiring.layers[key]), sum(map(stored, thin))
+            if after >= before:
+                why = f"rank {choice.rank} has fewer weights, and takes more to describe: {before} → {after} bytes"
+                notes.append(kept("factorize", name, why, rank=choice.rank))
+                continue
             notes.append(done("factorize", name, said(choice), rank=choice.rank, method=choice.method.name))
-            put(wiring, key, choice)
+            put(wiring, key, thin)
             applied += 1
         for key in candidates.keys() - chosen.keys():
             notes.append(kept("factorize", wiring.layers[key].name, "it is worth what it costs: the budget keeps it"))
@@ -192,15 +199,33 @@ def said(choice: Choice) -> str:
     return f"{method.name}, rank {rank}: {method.weights} → {method.parameters(rank)} weights, {energy:.2f} % {what}"
 
 
-def put(wiring: Wiring, key: int, choice: Choice) -> None:
-    """The new layers in place of the old one. The last one gives what the old one gave."""
-    old, source = wiring.layers[key], wiring.sources[key][0]
+def thin_layers(wiring: Wiring, key: int, choice: Choice) -> list[Layer]:
+    """The new layers with names of their own. The last one gives what the old one gave."""
+    old = wiring.layers[key]
     taken = {layer.name for layer in wiring.layers.values()} | {layer.name for layer in wiring.aside.values()}
+    found: list[Layer] = []
+    inputs = old.inputs
     *thin, last = choice.method.layers(choice.rank)
     for number, layer in enumerate(thin):
         name = fresh(layer.name, taken)
         taken.add(name)
-        layer = replace(layer, name=name, outputs=(name,), origin=old.origin if number == 0 else ())
+        origin = old.origin if number == 0 else ()
+        found.append(replace(layer, name=name, inputs=inputs, outputs=(name,), origin=origin))
+        inputs = (name,)
+    return [*found, replace(last, name=fresh(last.name, taken), inputs=inputs, outputs=old.outputs, origin=())]
+
+
+def stored(layer: Layer) -> int:
+    """Bytes of a layer in the prototxt and in the caffemodel together."""
+    said = buffers(Net("", (layer.with_tensors(()),)))
+    return sum(map(len, said)) + sum(tensor.nbytes for tensor in layer.tensors)
+
+
+def put(wiring: Wiring, key: int, layers: Sequence[Layer]) -> None:
+    """The new layers in place of the old one."""
+    source = wiring.sources[key][0]
+    *thin, last = layers
+    for layer in thin:
         source = (wiring.add(layer, [source], before=key), 0)
-    wiring.change(key, replace(last, name=fresh(last.name, taken), inputs=old.inputs, outputs=old.outputs, origin=()))
+    wiring.change(key, last)
     wiring.sources[key] = [source]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from demitasse.errors import OptionError
 from demitasse.net import Dense, Layer, Net, Note, Tensor
-from demitasse.transforms.transform import done
+from demitasse.transforms.transform import altered, done
 from demitasse.transforms.weighted import WEIGHTED
 
 __all__ = ["Half"]
@@ -92,7 +92,7 @@ class Half:
             )
         if over or coarse:
             text = f"blob {index}: {over} weights too large and {lost} too small for float16, clamped"
-            notes.append(done("half", layer.name, text, index=index, overflow=over, underflow=lost))
+            notes.append(altered("half", layer.name, text, index=index, overflow=over, underflow=lost))
         elif lost:
             text = f"blob {index}: {lost} weights that are next to nothing became zero"
             notes.append(done("half", layer.name, text, index=index, underflow=lost))

@@ -17,7 +17,18 @@ import numpy.typing as npt
 
 from demitasse.net import Net, Note
 
-__all__ = ["EXACT", "SUPPLIED", "Activations", "Transform", "done", "is_kept", "kept", "supply"]
+__all__ = [
+    "EXACT",
+    "SUPPLIED",
+    "Activations",
+    "Transform",
+    "altered",
+    "done",
+    "is_altered",
+    "is_kept",
+    "kept",
+    "supply",
+]
 
 EXACT: Final = 1e-4
 """Relative error of outputs that rounding explains where a transform changes nothing else."""
@@ -42,7 +53,7 @@ class Transform(Protocol):
 
     tolerance: ClassVar[float | None]
     """Largest relative error of the outputs that rounding explains (`EXACT` for an exact transform); None if the
-    transform changes what the network computes by choice."""
+    transform changes what the network computes by choice. What an option allows beyond it is told by `altered`."""
 
     def __call__(self, net: Net) -> Net:
         """The network, transformed."""
@@ -52,6 +63,17 @@ class Transform(Protocol):
 def done(step: str, layer: str, text: str, **data: Any) -> Note:
     """A note on something that was done; ``layer`` is "" for a summary of the whole step."""
     return Note(step, layer, text, data)
+
+
+def altered(step: str, layer: str, text: str, **data: Any) -> Note:
+    """A note on something that an option allowed, and that no rounding explains: outputs may be as far off as they
+    are."""
+    return Note(step, layer, text, {"altered": True, **data})
+
+
+def is_altered(note: Note) -> bool:
+    """Whether a note says that what the network computes was changed."""
+    return bool(note.data.get("altered"))
 
 
 def kept(step: str, layer: str, why: str, **data: Any) -> Note:

@@ -7,7 +7,7 @@ import pytest
 
 from demitasse.layers import build, infer
 from demitasse.transforms.consistency import consistent
-from demitasse.transforms.factorize import put
+from demitasse.transforms.factorize import put, thin_layers
 from demitasse.transforms.lowrank.method import SMOOTH
 from demitasse.transforms.lowrank.methods import methods_for
 from demitasse.transforms.lowrank.ranks import Choice
@@ -53,7 +53,7 @@ def target_of(net):
 
 def factorized(net, method, rank):
     wiring, key, _ = target_of(net)
-    put(wiring, key, Choice(method, rank))
+    put(wiring, key, thin_layers(wiring, key, Choice(method, rank)))
     return consistent(wiring.net())
 
 

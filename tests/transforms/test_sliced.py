@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from demitasse.net import Clustered, Dense
+from demitasse.net import Clustered, Dense, Levels
 from demitasse.transforms.sliced import Fold, Sliced, sliced
 
 RNG = np.random.default_rng(4)
@@ -59,3 +59,22 @@ def test_large_parts_are_not_made_before_they_are_used():
     assert isinstance(part, Sliced)
     assert part.shape == (1000, 1000)
     assert max(piece.size for piece in part.parts()) <= 1 << 20
+
+
+@pytest.mark.parametrize("steps", [[0.5], [0.5, 0.25, 2.0]], ids=["one step", "a step for each row"])
+def test_part_of_quantised_weights_stays_quantised(steps):
+    levels = np.arange(12, dtype=np.int8).reshape(3, 4)
+    whole = Levels(levels, np.array(steps, np.float32))
+    part = sliced(whole, np.array([2, 0]), np.array([1, 3]))
+    assert isinstance(part, Levels)
+    np.testing.assert_array_equal(part.array(), whole.array()[[2, 0]][:, [1, 3]])
+
+
+def test_sums_of_quantised_weights_stay_quantised_where_they_are_levels():
+    levels = np.array([[100, 0, 100], [1, 2, 3]], np.int8)
+    fold = Fold(1, np.array([0]), np.array([2]))
+    part = sliced(Levels(levels, np.array([0.5], np.float32)), columns=np.array([0, 1]), folds=(fold,))
+    assert isinstance(part, Levels)
+    np.testing.assert_array_equal(part.array(), [[100, 0], [2, 1]])
+    apart = sliced(Levels(levels, np.array([0.5, 1], np.float32)), columns=np.array([0, 1]), folds=(fold,))
+    np.testing.assert_array_equal(apart.array(), [[100, 0], [4, 2]])

@@ -7,13 +7,13 @@ time, while the smaller model is written.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from demitasse.net import TOGETHER, Dense, Tensor, release
+from demitasse.net import TOGETHER, Dense, Levels, Tensor, release
 
 __all__ = ["Fold", "Sliced", "row_blocks", "sliced"]
 
@@ -132,7 +132,22 @@ def sliced(
     """Part of a tensor; the tensor itself if that is all of it. ``None``: all rows, all columns."""
     if rows is None and columns is None and not window and not folds:
         return tensor
+    # A trellis gives a level its value by those before it; sums are levels only where all have one step and no shift.
+    summable = isinstance(tensor, Levels) and tensor.steps.size == 1 and not tensor.shifts.any()
+    if isinstance(tensor, Levels) and not tensor.trellis and (summable or not folds):
+        return sliced_levels(tensor, rows, columns, window, folds)
     source = tensor if isinstance(tensor, Dense | Sliced) else Dense(tensor.array())
     every = np.arange(tensor.shape[0]) if rows is None else rows
     part = Sliced(source, every, columns, window, folds)
     return Dense(part.array()) if part.size < TOGETHER // 4 else part
+
+
+def sliced_levels(
+    tensor: Levels, rows: Ids | None, columns: Ids | None, window: tuple[slice, ...], folds: tuple[Fold, ...]
+) -> Levels:
+    """Part of quantised weights, with their steps."""
+    levels = sliced(Dense(tensor.levels.astype(np.int32)), rows, columns, window, folds).array()
+    kind = tensor.levels.dtype
+    fits = np.abs(levels).max(initial=0) <= np.iinfo(kind).max
+    steps = tensor.steps if rows is None or tensor.steps.size == 1 else tensor.steps[rows]
+    return replace(tensor, levels=levels.astype(kind) if fits else levels, steps=steps)

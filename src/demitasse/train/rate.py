@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from demitasse.codec.levels import Layout, LevelTensor, encode
 from demitasse.errors import OptionError
 from demitasse.net import Levels, Net, Tensor
 from demitasse.train.grids import Grid
+from demitasse.train.settled import by_use
 from demitasse.train.shaping import Attached, State, matrices
 
 if TYPE_CHECKING:
@@ -45,8 +47,8 @@ PUSH: Final = 2.0
 BRAKE: Final = 10.0
 """How strongly the price follows the logarithm of the excess in bytes, and its change since the last count."""
 
-FALLING: Final = (0.1, 0.6)
-"""Between these shares of the run the size falls from what it is to what was asked for."""
+FALLING: Final = (0.05, 0.75)
+"""Between these shares of the run the size falls from what it is to what was asked for, slower and slower."""
 
 FROZEN: Final = 0.93
 """From this share of the run on the price stays."""
@@ -169,15 +171,27 @@ class AttachedRate(Attached):
         self.off = off
 
     def wanted(self) -> float:
-        """The bytes that there should be now: falling by the same factor in every iteration."""
+        """The bytes that there should be now. The fall slows down, for weights that have left do not come back."""
         begin, end = FALLING
-        at = min(1.0, max(0.0, (self.progress - begin) / (end - begin)))
-        return self.begun * math.pow(self.options.bytes / self.begun, at)
+        left = 1 - min(1.0, max(0.0, (self.progress - begin) / (end - begin)))
+        return self.options.bytes * math.pow(self.begun / self.options.bytes, left * left)
 
     def size(self) -> int:
-        """What the coder makes of the levels, in bytes."""
-        tensors = [(grid.integers(), Layout.of(grid.levels.shape)) for grid in self.grids]
-        return len(encode([LevelTensor(levels, layout) for levels, layout in tensors]))
+        """What the coder makes of the levels, in bytes, once what is dead has left and rows are in order."""
+        matrices = {grid.parameter.layer: grid.integers() for grid in self.grids if grid.levels.dim() > 1}
+        orders = {layer: by_use(levels)[: used_rows(levels)] for layer, levels in matrices.items()}
+        tensors = []
+        for grid in self.grids:
+            levels, order = grid.integers(), orders.get(grid.parameter.layer)
+            if order is not None and len(levels) == len(matrices[grid.parameter.layer]):
+                levels = levels[order]
+            tensors.append(LevelTensor(levels, Layout.of(levels.shape)))
+        return len(encode([tensor for tensor in tensors if tensor.layout.size]))
+
+
+def used_rows(levels: npt.NDArray[np.int32]) -> int:
+    """How many rows have a weight that is not zero."""
+    return int(levels.reshape(levels.shape[0], -1).any(1).sum())
 
 
 def steps_of(solver: Solver) -> dict[str, float]:

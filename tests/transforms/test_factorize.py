@@ -4,8 +4,9 @@ import pytest
 from demitasse.caffe.write import buffers
 from demitasse.errors import OptionError
 from demitasse.layers import build, infer
-from demitasse.transforms.factorize import Factorize
-from filled_networks import conv, data, error, filled, layer, reasons, types
+from demitasse.runtime import run
+from demitasse.transforms.factorize import Factorize, apart, deciding
+from filled_networks import conv, data, error, fed, filled, layer, reasons, types
 
 pytest.importorskip("torch")
 
@@ -156,3 +157,19 @@ def test_nothing_grows_text_and_weights_together():
     assert "takes more to describe" in reasons(small, "factorize")["x"]
     wide = filled(data(1, 16, 6, 6) + conv("x", "data", "num_output: 64 kernel_size: 3"))
     assert sum(map(len, buffers(Factorize(rank=30)(wide)))) < sum(map(len, buffers(wide)))
+
+
+def test_of_several_ways_the_one_of_least_error_on_the_pictures_is_taken():
+    net = filled(TEXT)
+    feeds = [fed(net, seed) for seed in range(3)]
+
+    def activations(one, wanted):
+        for feed in feeds:
+            yield run(one, feed, list(wanted))
+
+    def off(method):
+        small = Factorize(macs=0.7, method=method, activations=activations)(net)
+        return apart(list(activations(net, deciding(net))), activations(small, deciding(net)))
+
+    best = off("auto")
+    assert all(best <= off(method) + 1e-9 for method in ("channel", "spatial", "tucker"))

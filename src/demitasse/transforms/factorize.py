@@ -7,9 +7,12 @@ layer are kept as well as possible rather than its weights, which is better at t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
 
 from demitasse.caffe.write import buffers
 from demitasse.errors import NetError, OptionError
@@ -27,6 +30,7 @@ from demitasse.transforms.wiring import Wiring, fresh
 __all__ = ["Factorize"]
 
 Candidates = dict[int, list[Method]]
+Values = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,8 @@ class Factorize:
     - ``macs``, ``params``: share of the whole network's to be left, 0 to 1, ranks chosen such that least is lost.
 
     ``method``: for convolutions, see `demitasse.transforms.lowrank.methods`; "auto" takes what costs least, with a
-    number for a rank ``channel``. OptionError for layers that are named and cannot be factorized, and for budgets that
+    number for a rank ``channel``; with a budget and activations it is tried beside the others, and what is least off
+    is taken. OptionError for layers that are named and cannot be factorized, and for budgets that
     cannot be met.
     """
 
@@ -77,10 +82,45 @@ class Factorize:
 
     def __call__(self, net: Net) -> Net:
         """The network with thin layers in place of thick ones."""
-        wiring = Wiring.of(net)
         notes: list[Note] = []
-        targets = self.targets(net, wiring, notes)
+        targets = self.targets(net, Wiring.of(net), notes)
         seen = observe(net, targets, self.activations) if self.activations is not None else {}
+        if self.activations is None or self.method != "auto" or (self.macs is None and self.params is None):
+            return self.applied(net, targets, seen, notes)
+        return self.best(net, targets, seen, notes, self.activations)
+
+    def best(
+        self,
+        net: Net,
+        targets: Mapping[int, Weighted],
+        seen: Mapping[int, Seen],
+        notes: Sequence[Note],
+        activations: Activations,
+    ) -> Net:
+        """A budget spent in several ways, and the one of least error on the pictures: what layers lose each for itself
+        does not tell what the network loses. OptionError if none of them meets it."""
+        found: dict[str, tuple[float, Net]] = {}
+        error: OptionError | None = None
+        names = deciding(net)
+        before = list(activations(net, names))
+        for method in get_args(MethodName):
+            try:
+                one = replace(self, method=method).applied(net, targets, seen, notes)
+            except OptionError as refused:
+                error = error or refused
+                continue
+            found[method] = (apart(before, activations(one, names)), one)
+        if not found:
+            raise error or OptionError("no method can be applied")
+        method = min(found, key=lambda name: found[name][0])
+        tried = ", ".join(f"{name} {100 * value:.3g} %" for name, (value, _) in found.items())
+        return found[method][1].noting(done("factorize", "", f"{method} loses least on the pictures: {tried}"))
+
+    def applied(
+        self, net: Net, targets: Mapping[int, Weighted], seen: Mapping[int, Seen], before: Sequence[Note]
+    ) -> Net:
+        """By the method that is given."""
+        wiring, notes = Wiring.of(net), list(before)
         candidates = self.candidates(targets, seen, notes)
         chosen = self.chosen(net, candidates)
         applied = 0
@@ -90,9 +130,9 @@ class Factorize:
                 notes.append(kept("factorize", name, above(choice), rank=choice.rank))
                 continue
             thin = thin_layers(wiring, key, choice)
-            before, after = stored(wiring.layers[key]), sum(map(stored, thin))
-            if after >= before:
-                why = f"rank {choice.rank} has fewer weights, and takes more to describe: {before} → {after} bytes"
+            old, new = stored(wiring.layers[key]), sum(map(stored, thin))
+            if new >= old:
+                why = f"rank {choice.rank} has fewer weights, and takes more to describe: {old} → {new} bytes"
                 notes.append(kept("factorize", name, why, rank=choice.rank))
                 continue
             notes.append(done("factorize", name, said(choice), rank=choice.rank, method=choice.method.name))
@@ -156,6 +196,29 @@ class Factorize:
         measure: Measure = "macs" if self.macs is not None else "params"
         share = self.macs if self.macs is not None else self.params
         return by_budget(candidates, measure, budget(net, candidates, measure, share or 0.0))
+
+
+def deciding(net: Net) -> list[str]:
+    """Blobs that the network decides by: its outputs; of boxes and probabilities, what they are made from."""
+    graph = build(net)
+    makers = {name: layer for layer in graph.layers for name in layer.outputs}
+    found: list[str] = []
+    for name in graph.outputs:
+        layer = makers[name]
+        through = layer.type in ("DetectionOutput", "Softmax", "Sigmoid") and name not in layer.inputs
+        found += layer.inputs[:2] if through else [name]
+    return list(dict.fromkeys(found))
+
+
+def apart(before: Sequence[Mapping[str, Values]], after: Iterable[Mapping[str, Values]]) -> float:
+    """Length of the difference over length of what was, over all pictures; the mean over blobs."""
+    noise: dict[str, float] = {}
+    signal: dict[str, float] = {}
+    for old, new in zip(before, after, strict=True):
+        for name, values in old.items():
+            noise[name] = noise.get(name, 0.0) + float(np.square(values - new[name], dtype=np.float64).sum())
+            signal[name] = signal.get(name, 0.0) + float(np.square(values, dtype=np.float64).sum())
+    return float(np.mean([(noise[name] / max(signal[name], 1e-30)) ** 0.5 for name in noise]))
 
 
 def shapes_of(net: Net) -> Mapping[str, MaybeShape]:

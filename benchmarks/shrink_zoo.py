@@ -8,7 +8,7 @@ out. Outputs before and after are compared in our executor and, where it runs th
 largest magnitude of a blob the error of exact transforms may be 1e-4. `strip` takes the file as it is, both phases of
 it, and is compared with what the same file computes without losses.
 
-Takes some 40 minutes of one core, and up to 4 GiB of memory. With names the table is printed and not kept.
+Takes about an hour of one core, and up to 4 GiB of memory. With names the table is printed and not kept.
 """
 
 from __future__ import annotations

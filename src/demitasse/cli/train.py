@@ -202,14 +202,18 @@ class Request:
         return [Rate(wanted - rest)]
 
     def stored(self, net: Net, shapes: Shapes, prefix: Path, terminal: Terminal) -> dict[str, Any]:
-        """The trained network as a .demi, read again."""
+        """The trained network as a .demi, without what died in it, read again."""
+        from demitasse.train.rate import GRID
+        from demitasse.train.settled import settled
+
         path = Path(f"{prefix}.demi")
-        small = deployed(net, shapes)
+        whole = deployed(net, shapes)
+        small = settled(whole, GRID)
         files.save_container(small, path)
         if not identical(small, files.load(path)):
             raise VerificationError(f"{path}: other weights were read than were written")
         nbytes = path.stat().st_size
-        times = 4 * small.parameters / nbytes
+        times = 4 * whole.parameters / nbytes
         terminal.step("stored", f"{path} · {size(nbytes)} · {ratio(times, 1)} smaller than its plain weights")
         return {"demi": path, "bytes": nbytes, "ratio": times}
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 
 from demitasse.codec.levels import Layout, LevelTensor, encode
+from demitasse.codec.reader import Stored
 from demitasse.errors import OptionError
 from demitasse.net import Levels, Net, Tensor
 from demitasse.train.grids import Grid
@@ -30,7 +31,7 @@ from demitasse.train.shaping import Attached, State, matrices
 if TYPE_CHECKING:
     from demitasse.train.solver import Solver
 
-__all__ = ["Rate"]
+__all__ = ["GRID", "Rate"]
 
 COUNTS: Final = 200
 """How often the real bytes are counted in a run, at least; in a long one every `SELDOM` iterations."""
@@ -53,6 +54,9 @@ FALLING: Final = (0.05, 0.75)
 FROZEN: Final = 0.93
 """From this share of the run on the price stays."""
 
+GRID: Final = 1 / 16
+"""The step of biases, unless another one is asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -66,7 +70,7 @@ class Rate:
     price: float = 1e-5
     step: float = 2.0
     step_rate: float = 1e-3
-    grid: float = 1 / 16
+    grid: float = GRID
     layers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -196,9 +200,13 @@ def used_rows(levels: npt.NDArray[np.int32]) -> int:
 
 def steps_of(solver: Solver) -> dict[str, float]:
     """The steps of weights that were given as plain levels, by parameter."""
-    return {
-        f"{layer.name}/{k}": float(tensor.steps[0])
+    given = {
+        f"{layer.name}/{k}": tensor.coded() if isinstance(tensor, Stored) else tensor
         for layer in solver.network.graph.layers
         for k, tensor in enumerate(layer.tensors)
+    }
+    return {
+        name: float(tensor.steps[0])
+        for name, tensor in given.items()
         if isinstance(tensor, Levels) and tensor.steps.size == 1 and not tensor.trellis
     }

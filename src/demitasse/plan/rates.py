@@ -22,7 +22,8 @@ from demitasse.codec.levels import Coder, Layout, LevelTensor, encode
 from demitasse.codec.quantizer import quantize, rate_distortion
 from demitasse.net import Dense
 from demitasse.transforms.division import Division, Job
-from demitasse.transforms.quantize import bits_as_clusters, feedback_for
+from demitasse.transforms.noise_shaping import shaping_of
+from demitasse.transforms.quantize import bits_as_clusters
 from demitasse.transforms.sensitivity import Sensitivity
 
 __all__ = ["SCALE", "Rates"]
@@ -145,7 +146,16 @@ def coded(job: Job, steps: list[float], known: Sensitivity) -> list[float]:
     if job.vector:
         points = rate_distortion(values, usable, trellis=False, lam=0.0, rounds=1, sample=SAMPLE)
     else:
-        points = rate_distortion(values, usable, feedback=feedback_for(job, known), rounds=1, sample=SAMPLE)
+        shaping = shaping_of(job.layer.name, job.index, known)
+        points = rate_distortion(
+            values,
+            usable,
+            importance=shaping.importance,
+            feedback=shaping.feedback,
+            relative=shaping.relative,
+            rounds=1,
+            sample=SAMPLE,
+        )
     exactly = None if job.vector else bits_as_clusters(values)
     most = math.inf if exactly is None else exactly / job.tensor.size
     job.tensor.release()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from demitasse.transforms.sensitivity.feedback import Moments, extents
 from demitasse.transforms.sensitivity.grid import Array, Wide, exact, snapped
 from demitasse.transforms.sensitivity.result import Marginals
 
@@ -102,20 +103,38 @@ def grouped_kernel(weights: Array, group: int) -> Wide:
     return exact(weights).reshape(group, weights.shape[0] // group, *weights.shape[1:])
 
 
-def squared_gradient(large: Array, small: Array, geometry: Geometry) -> Marginals:
-    """Squared derivatives of ⟨small, convolved(large, weights)⟩ by every weight, summed over rows and columns."""
+def squared_gradient(large: Array, small: Array, geometry: Geometry, together: int = 0) -> Marginals:
+    """Squared derivatives of ⟨small, convolved(large, weights)⟩ by every weight, summed over rows and columns.
+
+    ``together``: columns whose derivatives are looked at together, at most."""
     image = geometry.padded(exact(large))
     values = grouped(exact(small), geometry.group)
     size = (small.shape[1], small.shape[2])
     per_group, channels = values.shape[1], large.shape[0] // geometry.group
+    count = channels * geometry.kernel[0] * geometry.kernel[1]
     rows = np.zeros((geometry.group, per_group))
-    columns = np.zeros((channels, *geometry.kernel))
-    block = max(1, BLOCK // max(1, channels * geometry.group))
+    columns = np.zeros(count)
+    blocks = tuple(extents(count, count // channels, together)) if together else ()
+    moments = [np.zeros((block.stop - block.start,) * 2) for block in blocks]
+    height = max(1, BLOCK // (count * geometry.group))
+    for part in (slice(start, start + height) for start in range(0, per_group, height)):
+        here = derivatives(image, values[:, part], geometry, size)
+        square = here**2
+        rows[:, part] += square.sum(axis=2)
+        columns += square.sum(axis=(0, 1))
+        flat = here.reshape(-1, count)
+        for block, moment in zip(blocks, moments, strict=True):
+            some = np.ascontiguousarray(flat[:, block])
+            moment += some.T @ some
+    samples = min(len(values.reshape(-1, values.shape[2])), geometry.group * values.shape[2])
+    return Marginals(rows.reshape(-1), columns, Moments(tuple(moments), samples) if together else None)
+
+
+def derivatives(image: Wide, values: Wide, geometry: Geometry, size: tuple[int, int]) -> Wide:
+    """Groups × rows × columns of the weights, on a grid."""
+    channels = len(image) // geometry.group
+    out = np.empty((*values.shape[:2], channels, *geometry.kernel))
     for i, j, window in geometry.windows(size):
         seen = grouped(image[:, window[0], window[1]], geometry.group).transpose(0, 2, 1)
-        for start in range(0, per_group, block):
-            part = slice(start, start + block)
-            square = exact(snapped(values[:, part] @ seen, GRADIENT_BITS)) ** 2
-            rows[:, part] += square.sum(axis=2)
-            columns[:, i, j] += square.sum(axis=(0, 1))
-    return Marginals(rows.reshape(-1), columns.reshape(-1))
+        out[..., i, j] = values @ seen
+    return exact(snapped(out.reshape(*values.shape[:2], -1), GRADIENT_BITS))

@@ -15,15 +15,26 @@ import numpy as np
 
 from demitasse.errors import NetError
 from demitasse.net import Net
-from demitasse.transforms.sensitivity.correlation import Band, band_of
+from demitasse.transforms.sensitivity.feedback import Feedback
 from demitasse.transforms.sensitivity.grid import Array, Wide, exact, snapped
 from demitasse.transforms.sensitivity.operators import OPERATORS
 from demitasse.transforms.sensitivity.program import Program, Step
 from demitasse.transforms.sensitivity.result import Marginals, Result, Values
 
-__all__ = ["Sensitivity", "estimate"]
+__all__ = ["Run", "Sensitivity", "estimate"]
 
 Picture = Mapping[str, np.ndarray]
+
+LARGE = 1 << 22
+"""Weights of a tensor beyond which nobody asks how its columns go together."""
+
+ROOM = 600 << 20
+"""Bytes that the network and the second moments may take together."""
+
+LEAST_ROOM = 48 << 20
+
+BLOCKS = (1152, 576, 288, 144, 72)
+"""Columns that are looked at together, at most: the largest for which there is room."""
 
 PROBES = 1
 """Backward passes a picture: another picture tells more than another pass."""
@@ -33,12 +44,13 @@ PROBES = 1
 class Sensitivity:
     """What a squared error of a weight costs, as a share of the outputs' power.
 
-    ``costs``: for (layer's name, tensor's position), sums over rows and columns. ``bands``: for a layer's name, how
-    its inputs go together. ``unknown``: names of layers that could not be run.
+    ``costs``: for (layer's name, tensor's position), sums over rows and columns. ``feedback``: for a layer's name, how
+    errors within a row of its first tensor make good for each other. ``unknown``: names of layers that could not be
+    run.
     """
 
     costs: Mapping[tuple[str, int], Marginals] = field(default_factory=dict)
-    bands: Mapping[str, Band] = field(default_factory=dict)
+    feedback: Mapping[str, Feedback] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
 
 
@@ -50,34 +62,43 @@ def estimate(net: Net, pictures: Sequence[Picture], probes: int = PROBES) -> Sen
     if not pictures:
         return Sensitivity(unknown=tuple(layer.name for layer in net.layers if layer.tensors))
     program = Program.of(net, tuple(pictures[0]))
-    powers, bands = observed(program, pictures)
+    powers = np.sum([power_of(Run(program, picture)) for picture in pictures], axis=0) / len(pictures)
+    together = columns_together(program)
     costs: dict[tuple[str, int], Marginals] = {}
     random = np.random.Generator(np.random.PCG64(0))
     for picture in pictures:
         run = Run(program, picture)
         for _ in range(probes):
-            for key, cost in run.costs(signs(random, run, program, powers)):
+            for key, cost in run.costs(signs(random, run, program, powers), together):
                 costs[key] = Marginals.sum((costs[key], cost)) if key in costs else cost
         del run  # before there is another
     share = 1 / (len(pictures) * probes)
-    known = {key: Marginals(cost.rows * share, cost.columns * share) for key, cost in costs.items()}
-    return Sensitivity(known, bands, program.opaque)
+    feedback = {}
+    for key, cost in costs.items():
+        costs[key] = Marginals(cost.rows * share, cost.columns * share)
+        if cost.moments is not None and (found := cost.moments.feedback()) is not None:
+            feedback[key[0]] = found
+    return Sensitivity(costs, feedback, program.opaque)
 
 
-def observed(program: Program, pictures: Sequence[Picture]) -> tuple[Wide, dict[str, Band]]:
-    """Mean power of each output, and how the inputs of each layer with weights go together."""
-    powers = np.zeros(len(program.outputs))
-    bands: dict[str, Band] = {}
-    for picture in pictures:
-        values = Run(program, picture).values
-        powers += [float(exact(snapped(exact(values[i]) ** 2)).sum()) for i in program.outputs]
-        for step in program.steps:
-            band = band_of(step.layer, values[step.inputs[0]]) if step.layer.tensors else None
-            if band is not None:
-                before = bands.get(step.layer.name)
-                bands[step.layer.name] = band if before is None else before + band
-        del values  # before there are others
-    return powers / len(pictures), bands
+def columns_together(program: Program) -> dict[str, int]:
+    """How many columns of a layer's first tensor are looked at together, at most: by name, of matrices."""
+    tensors = {step.layer.name: step.layer.tensors[0] for step in program.steps if step.layer.tensors}
+    weights = sum(tensor.nbytes for step in program.steps for tensor in step.layer.tensors)
+    columns = {
+        name: tensor.size // tensor.shape[0]
+        for name, tensor in tensors.items()
+        if len(tensor.shape) > 1 and max(tensor.shape) < tensor.size <= LARGE
+    }
+    room = max(LEAST_ROOM, ROOM - weights)
+    most = next((size for size in BLOCKS if 8 * size * sum(columns.values()) <= room), BLOCKS[-1])
+    return dict.fromkeys(columns, most)
+
+
+def power_of(run: Run) -> Wide:
+    """Of each output."""
+    values = (run.values[i] for i in run.program.outputs)
+    return np.array([float(exact(snapped(exact(value) ** 2)).sum()) for value in values])
 
 
 def signs(random: np.random.Generator, run: Run, program: Program, powers: Wide) -> dict[int, Wide]:
@@ -103,7 +124,9 @@ class Run:
             self.values.update((i, snapped(values)) for i, values in zip(step.outputs, result.outputs, strict=True))
             self.results.append(result)
 
-    def costs(self, probe: Mapping[int, Wide]) -> Iterator[tuple[tuple[str, int], Marginals]]:
+    def costs(
+        self, probe: Mapping[int, Wide], together: Mapping[str, int]
+    ) -> Iterator[tuple[tuple[str, int], Marginals]]:
         """Squared gradients of ⟨probe, outputs⟩, layer by layer from the last."""
         gradients: dict[int, Values] = dict(probe)
         for step, result in zip(reversed(self.program.steps), reversed(self.results), strict=True):
@@ -111,7 +134,7 @@ class Run:
                 continue
             incoming = [self.gradient(gradients, i) for i in step.outputs]
             if result.weigh is not None:
-                for index, cost in enumerate(result.weigh(incoming)):
+                for index, cost in enumerate(result.weigh(incoming, together.get(step.layer.name, 0))):
                     yield (step.layer.name, index), cost
             for value, gradient in zip(step.inputs, result.adjoint(incoming), strict=True):
                 if gradient is not None and value >= len(self.program.feeds):

@@ -14,6 +14,7 @@ import numpy as np
 from demitasse.message import Message
 from demitasse.net import Layer
 from demitasse.transforms.sensitivity.convolution import Geometry, back_projected, convolved, squared_gradient
+from demitasse.transforms.sensitivity.feedback import Moments, extents
 from demitasse.transforms.sensitivity.grid import WEIGHT_BITS, Array, Wide, exact, snapped
 from demitasse.transforms.sensitivity.pointwise import POINTWISE, shift
 from demitasse.transforms.sensitivity.pooling import POOLING
@@ -80,9 +81,11 @@ def convolution(layer: Layer, inputs: Sequence[Array]) -> Result:
         size = (batch.shape[2], batch.shape[3])
         return (np.stack([back_projected(item, weights, geometry, size) for item in gradients[0]]),)
 
-    def weigh(gradients: Sequence[Array]) -> Sequence[Marginals]:
+    def weigh(gradients: Sequence[Array], together: int) -> Sequence[Marginals]:
         pairs = zip(batch, gradients[0], strict=True)
-        return Marginals.sum(squared_gradient(image, item, geometry) for image, item in pairs), shift(gradients[0])
+        return Marginals.sum(squared_gradient(image, item, geometry, together) for image, item in pairs), shift(
+            gradients[0]
+        )
 
     return Result((out,), adjoint, weigh)
 
@@ -99,9 +102,11 @@ def deconvolution(layer: Layer, inputs: Sequence[Array]) -> Result:
     def adjoint(gradients: Sequence[Array]) -> Sequence[Wide]:
         return (np.stack([convolved(item, weights, geometry) for item in gradients[0]]),)
 
-    def weigh(gradients: Sequence[Array]) -> Sequence[Marginals]:
+    def weigh(gradients: Sequence[Array], together: int) -> Sequence[Marginals]:
         pairs = zip(batch, gradients[0], strict=True)
-        return Marginals.sum(squared_gradient(item, image, geometry) for image, item in pairs), shift(gradients[0])
+        return Marginals.sum(squared_gradient(item, image, geometry, together) for image, item in pairs), shift(
+            gradients[0]
+        )
 
     return Result((out,), adjoint, weigh)
 
@@ -134,12 +139,21 @@ def inner_product(layer: Layer, inputs: Sequence[Array]) -> Result:
             back += incoming[:, part] @ block(part)
         return (back.reshape(values.shape),)
 
-    def weigh(gradients: Sequence[Array]) -> Sequence[Marginals]:
+    def moments(gradients: Sequence[Array], together: int) -> Moments | None:
+        if not together:
+            return None
+        incoming = exact(gradients[0]).reshape(-1, len(matrix))
+        alike = exact(snapped(incoming @ incoming.T))  # of positions
+        blocks = extents(matrix.shape[1], 1, together)
+        parts = ((block, exact(snapped(alike @ flat[:, block]))) for block in blocks)
+        return Moments(tuple(flat[:, block].T @ part for block, part in parts), len(flat))
+
+    def weigh(gradients: Sequence[Array], together: int) -> Sequence[Marginals]:
         square_in = exact(snapped(flat * flat))
         square_out = exact(snapped(exact(gradients[0]).reshape(-1, len(matrix)) ** 2))
         outputs = (square_out * square_in.sum(axis=1, keepdims=True)).sum(axis=0)
         inputs = (square_in * square_out.sum(axis=1, keepdims=True)).sum(axis=0)
-        weights = Marginals(inputs, outputs) if transposed else Marginals(outputs, inputs)
+        weights = Marginals(inputs, outputs) if transposed else Marginals(outputs, inputs, moments(gradients, together))
         return weights, Marginals.of_vector(square_out.sum(axis=0))
 
     return Result((out,), adjoint, weigh)

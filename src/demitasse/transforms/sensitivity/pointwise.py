@@ -42,7 +42,7 @@ def prelu(layer: Layer, inputs: Sequence[Array]) -> Result:
     stored = layer.tensors[0].array()
     slope = np.where(x > 0, 1.0, along(stored, x, 1))
 
-    def weigh(gradients: Sequence[Array]) -> Sequence[Marginals]:
+    def weigh(gradients: Sequence[Array], together: int) -> Sequence[Marginals]:
         per_channel = gain(gradients[0], np.minimum(x, 0))
         return (per_channel if stored.size == x.shape[1] else Marginals.of_vector(per_channel.rows.sum(keepdims=True)),)
 
@@ -124,7 +124,7 @@ def batch_norm(layer: Layer, inputs: Sequence[Array]) -> Result:
     slope = (1 / np.sqrt(variance)).reshape(shape)
     y = (x - mean.reshape(shape)) * slope
 
-    def weigh(gradients: Sequence[Array]) -> Sequence[Marginals]:
+    def weigh(gradients: Sequence[Array], together: int) -> Sequence[Marginals]:
         by_shift, by_gain = shift(gradients[0]).rows, gain(gradients[0], y).rows
         return (
             Marginals.of_vector(by_shift * (factor * factor / variance)),
@@ -149,7 +149,7 @@ def scale(layer: Layer, inputs: Sequence[Array]) -> Result:
     factor = along(layer.tensors[0].array(), x, axis)
     added = along(layer.tensors[1].array(), x, axis) if len(layer.tensors) > 1 else 0.0
 
-    def weigh(gradients: Sequence[Array]) -> Sequence[Marginals]:
+    def weigh(gradients: Sequence[Array], together: int) -> Sequence[Marginals]:
         if layer.tensors[0].size != x.shape[1]:
             return ()
         return gain(gradients[0], x), shift(gradients[0])
@@ -189,7 +189,8 @@ def bias(layer: Layer, inputs: Sequence[Array]) -> Result:
         raise NetError(f"{layer}: a Bias with two inputs is not run")
     x = exact(inputs[0])
     added = along(layer.tensors[0].array(), x, layer.message.message("bias_param").integer("axis", 1))
-    return Result((x + added,), list, lambda gradients: (shift(gradients[0]),) if added.size == x.shape[1] else ())
+    known = added.size == x.shape[1]
+    return Result((x + added,), list, lambda gradients, together: (shift(gradients[0]),) if known else ())
 
 
 def eltwise(layer: Layer, inputs: Sequence[Array]) -> Result:

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from demitasse.transforms.sensitivity.feedback import Moments
 from demitasse.transforms.sensitivity.grid import Array, Wide
 
 __all__ = ["Marginals", "Pull", "Result", "Values", "Weigh"]
 
 Values = npt.NDArray[np.floating[Any]]
 
-Weigh = Callable[[Sequence[Array]], Sequence["Marginals"]]
-"""Gradients of the outputs to squared gradients of the layer's tensors: of the first ones, as far as known."""
+Weigh = Callable[[Sequence[Array], int], Sequence["Marginals"]]
+"""Gradients of the outputs to squared gradients of the layer's tensors: of the first ones, as far as known. The number
+says how many columns of the first one are looked at together, at most; 0: none."""
 
 Pull = Callable[[Sequence[Array]], Sequence[Values | None]]
 """Gradients of the outputs to gradients of the inputs; None for an input that has no gradient."""
@@ -27,11 +29,12 @@ class Marginals:
     """Sums of a non-negative matrix, one entry a weight, over its rows and its columns.
 
     ``rows``: one a row of the tensor's first axis; ``columns``: one for every place within a row (a single one for
-    a vector).
+    a vector). ``moments``: how the columns go together.
     """
 
     rows: Wide
     columns: Wide
+    moments: Moments | None = None
 
     @classmethod
     def of_vector(cls, entries: Wide) -> Marginals:
@@ -43,7 +46,8 @@ class Marginals:
         """Of at least one."""
         first, *others = parts
         for other in others:
-            first = cls(first.rows + other.rows, first.columns + other.columns)
+            moments = first.moments + other.moments if first.moments and other.moments else None
+            first = cls(first.rows + other.rows, first.columns + other.columns, moments)
         return first
 
 

@@ -1,3 +1,4 @@
+#include "demitasse/factorize.hpp"
 #include "demitasse/quantizer.hpp"
 
 #include <nanobind/ndarray.h>
@@ -86,6 +87,20 @@ std::tuple<int, std::size_t> find_fault(Weights weights, const Shape &shape, Flo
     return {int(fault), position};
 }
 
+nb::ndarray<nb::numpy, double, nb::ndim<1>> factorize(nb::ndarray<double, nb::ndim<2>, nb::c_contig, nb::device::cpu> matrix,
+                                                     double least) {
+    const std::size_t count = matrix.shape(0);
+    check(matrix.shape(1) == count && least > 0, "factorize takes a square matrix, and a least that is positive");
+    std::unique_ptr<double[]> out(new double[count]);
+    {
+        nb::gil_scoped_release release;
+        demitasse::factorize(matrix.data(), count, least, out.get());
+    }
+    double *data = out.get();
+    nb::capsule owner(out.release(), [](void *p) noexcept { delete[] static_cast<double *>(p); });
+    return nb::ndarray<nb::numpy, double, nb::ndim<1>>(data, {count}, owner);
+}
+
 }  // namespace
 
 void bind_quantizer(nb::module_ &module) {
@@ -93,5 +108,6 @@ void bind_quantizer(nb::module_ &module) {
     module.def("quantize", &quantize, nb::arg("weights"), nb::arg("shape"), nb::arg("steps"), nb::arg("trellis"),
                nb::arg("lam"), nb::arg("rounds"), nb::arg("row_importance").none(), nb::arg("column_importance").none(),
                nb::arg("measure"), nb::arg("out"), nb::arg("feedback").none() = nb::none());
+    module.def("factorize", &factorize, nb::arg("matrix"), nb::arg("least"));
     module.def("find_fault", &find_fault, nb::arg("weights"), nb::arg("shape"), nb::arg("steps"));
 }

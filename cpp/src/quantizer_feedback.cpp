@@ -12,6 +12,9 @@ namespace {
 
 constexpr float unreachable = 1e30f;
 
+constexpr std::size_t memory = 48;  // columns over which survivors have errors of their own
+constexpr std::size_t together = 16;  // columns that are settled at a time
+
 // The states that lead to each state, by an even level and by an odd one.
 struct Predecessors {
     int of[trellis_states][2];
@@ -51,8 +54,27 @@ struct FeedbackSearch::Candidates {
 };
 
 FeedbackSearch::FeedbackSearch(std::size_t columns, const float *coefficients, std::size_t order)
-    : columns_(columns), order_(order), coefficients_(coefficients), now_(trellis_states * (order + 1)),
-      next_(trellis_states * (order + 1)), marks_(columns * trellis_states) {}
+    : columns_(columns), order_(order), reach_(std::min(order, memory)), coefficients_(coefficients),
+      now_(trellis_states * (reach_ + 1)), next_(trellis_states * (reach_ + 1)), settled_(columns),
+      marks_(columns * trellis_states) {}
+
+void FeedbackSearch::settle(std::size_t first, std::size_t column, int state) {
+    float errors[together];
+    for (std::size_t c = column; c-- > first;) {
+        const Mark &mark = marks_[c * trellis_states + std::size_t(state)];
+        state = mark.before;
+        if (c < first + together) errors[c - first] = mark.error;
+    }
+    for (std::size_t i = 0; i < together; ++i) {
+        const std::size_t c = first + i;
+        if (c + 1 + reach_ >= columns_) break;
+        const float error = errors[i];
+        const float *share = coefficients_ + c * order_ + reach_;
+        float *to = &settled_[c + 1 + reach_];
+        const std::size_t count = std::min(order_ - reach_, columns_ - (c + 1 + reach_));
+        for (std::size_t d = 0; d < count; ++d) to[d] += error * share[d];
+    }
+}
 
 FeedbackSearch::Choice FeedbackSearch::best(const Candidates &from, int quantiser, int parity) const {
     Choice out{};
@@ -64,27 +86,29 @@ FeedbackSearch::Choice FeedbackSearch::best(const Candidates &from, int quantise
         out.cost = distortion + from.bits[i];
         out.distortion = distortion;
         out.level = from.levels->level[i];
-        const float value = from.target < 0 ? -from.points[i] : from.points[i];
-        out.error = from.target - value;
+        out.value = from.target < 0 ? -from.points[i] : from.points[i];
     }
     out.target = from.target;
     return out;
 }
 
 void FeedbackSearch::run(const CandidateTable &table, const SearchRow &row, float step, std::int32_t *levels, Quantized &out) {
-    const std::size_t width = order_ + 1;  // the last element stays zero, so that shifting needs no special case
+    const std::size_t width = reach_ + 1;  // the last element stays zero, so that shifting needs no special case
     float cost[trellis_states];
     std::fill(cost, cost + trellis_states, unreachable);
     cost[0] = 0;
     std::fill(now_.begin(), now_.end(), 0.0f);
     std::fill(next_.begin(), next_.end(), 0.0f);
+    std::fill(settled_.begin(), settled_.end(), 0.0f);
     for (std::size_t c = 0; c < columns_; ++c) {
+        if (order_ > reach_ && c >= memory && c % together == 0)
+            settle(c - memory, c, int(std::min_element(cost, cost + trellis_states) - cost));
         const float original = row.cells.weights[c] / step;
         const float importance = row.importance(c);
         Choice choices[trellis_states][2];
         for (int state = 0; state < trellis_states; ++state) {
             if (cost[state] >= unreachable) continue;
-            const float target = original + now_[std::size_t(state) * width];
+            const float target = original + settled_[c] + now_[std::size_t(state) * width];
             const Candidates from(table, row.contexts[c], target, original == 0, row.all_far, importance);
             for (int parity = 0; parity < 2; ++parity) choices[state][parity] = best(from, trellis_quantiser(state), parity);
         }
@@ -102,10 +126,11 @@ void FeedbackSearch::run(const CandidateTable &table, const SearchRow &row, floa
                 continue;
             }
             const Choice &choice = choices[before][parity];
-            marks_[c * trellis_states + std::size_t(state)] = {choice.level, std::uint8_t(before), choice.target, choice.distortion};
+            const float error = original == 0 ? 0.0f : original - choice.value;
+            marks_[c * trellis_states + std::size_t(state)] = {choice.level, std::uint8_t(before), choice.target, error, choice.distortion};
             const float *from = &now_[std::size_t(before) * width + 1];
             float *to = &next_[std::size_t(state) * width];
-            for (std::size_t d = 0; d < order_; ++d) to[d] = from[d] + choice.error * coefficients[d];
+            for (std::size_t d = 0; d < reach_; ++d) to[d] = from[d] + error * coefficients[d];
         }
         const float least = *std::min_element(next_cost, next_cost + trellis_states);
         for (int state = 0; state < trellis_states; ++state)

@@ -56,7 +56,7 @@ def test_without_inputs_all_weights_count_alike() -> None:
 def test_sensitivity_is_known_up_to_the_layer_that_is_not() -> None:
     found = plan.sensitivity(small())
     assert set(found.costs) == {("conv", 0), ("conv", 1)}
-    assert set(found.bands) == {"conv"}
+    assert set(found.feedback) == {"conv"}
 
 
 @pytest.mark.zoo

@@ -8,7 +8,7 @@ from demitasse.errors import OptionError
 from demitasse.message import Message
 from demitasse.net import Clustered, Dense, Layer, Levels, Net, Tensor
 from demitasse.transforms import Quantize
-from demitasse.transforms.sensitivity import Band, Marginals, Sensitivity
+from demitasse.transforms.sensitivity import Feedback, Marginals, Moments, Sensitivity
 
 RNG = np.random.default_rng(11)
 STATE = RNG.bit_generator.state
@@ -38,6 +38,10 @@ def net_of(layers: Mapping[str, tuple[str, tuple[np.ndarray | Tensor, ...]]]) ->
 KERNEL, MATRIX, BIAS = laplacian(32, 16, 3, 3), laplacian(64, 100), laplacian(64) * 10
 SMALL = net_of({"conv": ("Convolution", (KERNEL,)), "fc": ("InnerProduct", (MATRIX, BIAS))})
 COSTS = Sensitivity({("conv", 0): Marginals(np.full(32, 4.0), np.full(144, 1.0))})
+
+APART = np.abs(np.subtract.outer(np.arange(144), np.arange(144)))
+TOGETHER = Moments((0.8**APART,), 10**6).feedback()
+assert isinstance(TOGETHER, Feedback)
 
 
 def squared_error(net: Net, other: Net) -> float:
@@ -75,9 +79,7 @@ def test_the_result_does_not_depend_on_threads() -> None:
 
 def test_zeros_of_a_pruned_network_stay_zero() -> None:
     pruned = KERNEL * (RNG.random(KERNEL.shape) < 0.2)
-    moments = np.zeros((144, 33))
-    moments[:] = 0.8 ** np.arange(33)
-    known = Sensitivity(COSTS.costs, {"conv": Band(moments, 1000)})
+    known = Sensitivity(COSTS.costs, {"conv": TOGETHER})
     (layer,) = Quantize(30, known)(net_of({"conv": ("Convolution", (pruned,))})).layers
     values = layer.tensors[0].array()
     assert not values[pruned == 0].any()
@@ -144,6 +146,20 @@ def test_stated_steps_are_taken_and_what_is_not_named_stays() -> None:
     coded = done.layer("conv").tensors[0]
     assert isinstance(coded, Levels)
     assert coded.steps == [0.25]
+
+
+def test_rows_that_cost_more_get_finer_steps() -> None:
+    """As the square root of what they cost, in quarters of octaves, around the step that is stated."""
+    costs = Marginals(np.repeat([1.0, 16.0], 16), np.ones(144))
+    known = Sensitivity({("conv", 0): costs}, {"conv": TOGETHER})
+    coded = Quantize(steps={"conv[0]": 0.25}, sensitivity=known)(SMALL).layer("conv").tensors[0]
+    assert isinstance(coded, Levels)
+    assert (coded.steps[:16] / coded.steps[16:] == 4).all()
+    assert np.log2(coded.steps).mean() == pytest.approx(-2, abs=0.13)
+
+
+def test_stated_steps_leave_what_is_not_named() -> None:
+    done = Quantize(steps={"conv[0]": 0.25})(SMALL)
     assert done.layer("conv").tensors[1:] == SMALL.layer("conv").tensors[1:]
 
 

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from demitasse import _core
 from demitasse.caffe.text import parse
+from demitasse.codec.quantizer import Importance, quantize
 from demitasse.errors import NetError
 from demitasse.net import Dense, Layer, Net
 from demitasse.transforms.sensitivity import estimate
-from demitasse.transforms.sensitivity.correlation import ORDER, Band, band
 from demitasse.transforms.sensitivity.estimate import Run
+from demitasse.transforms.sensitivity.feedback import Moments, extents
 from demitasse.transforms.sensitivity.grid import snapped
 from demitasse.transforms.sensitivity.operators import OPERATORS
 from demitasse.transforms.sensitivity.program import Program
@@ -182,16 +184,86 @@ def test_shapes_that_do_not_fit_are_an_error_that_names_the_layer() -> None:
         estimate(small_net(), [{"data": normal(1, 3, 9, 9)}])
 
 
-def test_feedback_predicts_what_goes_together() -> None:
-    """A first-order autoregression: the neighbour before counts, by its correlation, and no other."""
-    samples = normal(200, 20_000)
-    for i in range(1, 200):
-        samples[i] = 0.8 * samples[i - 1] + 0.6 * samples[i]
-    feedback = band(snapped(samples)).feedback()
-    assert feedback.shape == (200, ORDER)
-    assert np.mean(feedback[50:150, 0]) == pytest.approx(0.78, abs=0.04)
-    assert np.abs(np.mean(feedback[50:150, 2:], axis=0)).max() < 0.05
+def positive(count: int, samples: int) -> np.ndarray:
+    """Second moments of inputs that go together."""
+    values = normal(samples, count) @ normal(count, count) + 1
+    return values.T @ values / samples
+
+
+@pytest.mark.parametrize("count", [1, 5, 48, 49, 130])
+def test_a_matrix_is_taken_apart(count: int) -> None:
+    matrix = positive(count, 3 * count).astype(np.float64)
+    apart = matrix.copy()
+    weights = _core.factorize(apart, 1e-12)
+    upper = np.triu(apart, 1) + np.eye(count)
+    assert upper @ np.diag(weights) @ upper.T == pytest.approx(matrix, rel=1e-6, abs=1e-6)
+
+
+def test_what_a_distance_from_a_target_weighs_is_never_below_the_least() -> None:
+    weights = _core.factorize(np.ones((6, 6)), 0.01)
+    assert weights[-1] == 1
+    assert weights[:-1] == pytest.approx(0.01)
+
+
+def test_feedback_makes_good_what_goes_together() -> None:
+    """The errors that it leaves cost less than those that it is without, by what it says."""
+    moments = positive(40, 400) * 0.05
+    found = Moments((moments,), 10**9).feedback()
+    assert found is not None
+    assert found.coefficients.shape == (40, 39)
+    assert found.weights.mean() == pytest.approx(1, abs=0.01)
+    weights = normal(64, 40)
+    importance = Importance(columns=found.weights)
+    costs = []
+    for options in ({}, {"feedback": found.coefficients, "importance": importance}):
+        error = weights - quantize(weights, 0.5, lam=0.0, **options).array()
+        costs.append(float(np.einsum("ri,ij,rj->", error, moments, error)))
+    assert costs[1] < 1.5 * found.gain * costs[0]
+    assert found.gain < 0.7
 
 
 def test_feedback_of_nothing_is_nothing() -> None:
-    assert not Band(np.zeros((5, ORDER + 1)), 10).feedback().any()
+    assert Moments((np.zeros((5, 5)),), 10).feedback() is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "kernel", "most", "sizes"),
+    [
+        (100, 1, 200, [100]),
+        (100, 1, 60, [50, 50]),
+        (90, 9, 40, [36, 36, 18]),
+        (50, 25, 10, [10] * 5),
+        (7, 1, 3, [3, 3, 1]),
+    ],
+)
+def test_blocks_are_about_equal_and_do_not_cut_kernels(columns: int, kernel: int, most: int, sizes: list[int]) -> None:
+    blocks = list(extents(columns, kernel, most))
+    assert [block.stop - block.start for block in blocks] == sizes
+    assert [block.start for block in blocks] == list(np.cumsum([0, *sizes[:-1]]))
+
+
+@pytest.mark.parametrize(
+    ("which", "shape"),
+    [(case, shapes[0]) for case, shapes in CASES if case.type in ("Convolution", "Deconvolution", "InnerProduct")],
+)
+def test_moments_are_those_of_the_derivatives(which: Layer, shape: tuple[int, ...]) -> None:
+    """Each derivative by a difference: the layer is linear in its weights."""
+    if which.message.message("inner_product_param").flag("transpose"):
+        return
+    inputs = [snapped(normal(*shape))]
+    result = OPERATORS[which.type](which, inputs)
+    gradients = [snapped(normal(*values.shape)) for values in result.outputs]
+    assert result.weigh is not None
+    found = result.weigh(gradients, 1000)[0]
+    stored = which.tensors[0].array()
+    slopes = np.empty(stored.size)
+    for i in range(stored.size):
+        moved = stored.reshape(-1).copy()
+        moved[i] += 1
+        changed = replace(which, tensors=(Dense(moved.reshape(stored.shape)), *which.tensors[1:]))
+        (values,) = OPERATORS[which.type](changed, inputs).outputs
+        slopes[i] = np.vdot(gradients[0].astype(np.float64), values - result.outputs[0])
+    rows = slopes.reshape(len(stored), -1)
+    assert found.moments is not None
+    assert found.moments.blocks[0] == pytest.approx(rows.T @ rows, rel=2e-3, abs=2e-3 * np.abs(rows.T @ rows).max())
+    assert found.rows == pytest.approx((rows**2).sum(axis=1), rel=2e-3)

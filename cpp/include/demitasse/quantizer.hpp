@@ -27,7 +27,7 @@ struct QuantizerInput {
     const float *row_importance = nullptr;     // of squared errors, in units of the row's step; null: 1
     const float *column_importance = nullptr;  // the same; null: 1
     // With the trellis: feedback[column * feedback_order + d] is what an error at that column adds to the target at
-    // column + 1 + d. Errors then count as distances from targets, and squared_error is their sum. Null: no feedback.
+    // column + 1 + d. What counts then is the distance from targets, and squared_error is of that. Null: no feedback.
     const float *feedback = nullptr;
     std::size_t feedback_order = 0;
 };

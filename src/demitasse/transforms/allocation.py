@@ -20,7 +20,7 @@ Allocation = Literal["sensitivity", "uniform"]
 NOISE = 0.55
 """Mean squared error of the trellis quantiser with its λ, in squared steps, where most weights are not zero."""
 
-TRUST = 0.25
+TRUST = 0.75
 """How far steps follow costs, between 0 (one absolute step) and 1."""
 
 MARGIN = 0.0

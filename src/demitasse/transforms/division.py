@@ -19,6 +19,7 @@ import numpy as np
 from demitasse.codec.quantizer import largest_of
 from demitasse.net import Clustered, Layer, Levels, Net, Tensor
 from demitasse.transforms.allocation import MARGIN, Allocation, Steps, Weighed, allocated, expected
+from demitasse.transforms.noise_shaping import row_factors
 from demitasse.transforms.sensitivity import Sensitivity
 from demitasse.transforms.sensitivity.grid import exact, snapped
 
@@ -154,10 +155,19 @@ def weighed(job: Job, sensitivity: Sensitivity) -> Weighed:
     square = float(exact(snapped(exact(sample) ** 2)).sum()) / sample.size
     job.tensor.release()
     share = np.count_nonzero(sample) / sample.size
+    return Weighed(job.tensor.size, square, cost_of(job, sensitivity), share)
+
+
+def cost_of(job: Job, sensitivity: Sensitivity) -> float | None:
+    """Of a squared error of one weight; with feedback, of a squared distance from a target, in a row of factor 1."""
     cost = sensitivity.costs.get((job.layer.name, job.index))
-    size = job.tensor.size
-    known = None if cost is None else float(exact(snapped(cost.rows)).sum()) / size
-    return Weighed(size, square, known, share)
+    if cost is None:
+        return None
+    rows = exact(snapped(cost.rows))
+    feedback = sensitivity.feedback.get(job.layer.name) if job.index == 0 else None
+    if feedback is None:
+        return float(rows.sum()) / job.tensor.size
+    return row_factors(rows)[1] * len(rows) * feedback.gain / job.tensor.size
 
 
 def reason_to_keep(job: Job) -> str | None:

@@ -23,10 +23,11 @@ from demitasse.errors import NetError, OptionError
 from demitasse.net import Levels, Net, Note, Tensor
 from demitasse.transforms.allocation import Allocation
 from demitasse.transforms.division import Division, Job
+from demitasse.transforms.noise_shaping import NO_SHAPING, shaping_of
 from demitasse.transforms.sensitivity import Sensitivity
 from demitasse.transforms.transform import SUPPLIED
 
-__all__ = ["Progress", "Quantize", "bits_as_clusters", "feedback_for"]
+__all__ = ["Progress", "Quantize", "bits_as_clusters"]
 
 Progress = Callable[[int, int], None]
 """Told how many weights are done, and of how many."""
@@ -84,7 +85,7 @@ class Quantize:
 
     def known(self, net: Net) -> tuple[Sensitivity, list[Note]]:
         """The sensitivity that was given, or what can be found out about it."""
-        if self.calibrate is None or self.sensitivity.costs or self.sensitivity.bands:
+        if self.calibrate is None or self.sensitivity.costs or self.sensitivity.feedback:
             return self.sensitivity, []
         try:
             return self.calibrate(net), []
@@ -130,10 +131,12 @@ class Quantize:
     def matrix(self, job: Job, step: float, known: Sensitivity, done: Callable[[int], None]) -> Tensor:
         """Levels; or the tensor itself, where its few values take no more room."""
         values = job.tensor.array()
+        shaping = shaping_of(job.layer.name, job.index, known) if self.feedback else NO_SHAPING
         coded = quantize(
             values.astype(np.float32, copy=False),
-            step,
-            feedback=feedback_for(job, known) if self.feedback else None,
+            shaping.steps(step, job.finest),
+            importance=shaping.importance,
+            feedback=shaping.feedback,
             rounds=1 if values.size > LARGE else 2,
             threads=self.threads if values.size > LARGE else 1,
             done=done,
@@ -161,12 +164,6 @@ class Quantize:
                 yield Note(
                     "quantize", layer.name, "cannot be run for the estimate: its weights count as those elsewhere"
                 )
-
-
-def feedback_for(job: Job, known: Sensitivity) -> npt.NDArray[np.float32] | None:
-    """How errors of a matrix may make good for each other; None where that is not known, or would take too long."""
-    band = known.bands.get(job.layer.name) if job.index == 0 and job.tensor.size <= LARGE else None
-    return None if band is None else band.feedback()
 
 
 def vector(job: Job, step: float, done: Callable[[int], None]) -> Tensor:

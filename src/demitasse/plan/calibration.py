@@ -1,12 +1,13 @@
 """What a network's outputs suffer from an error of each weight, on pictures: generated ones where none are given.
 
-Generated pictures have the statistics of photographs; they go through the network forward and back.
+Generated pictures have the statistics of photographs. What they cannot know is what a network was made for: on images
+of that kind it is known better which errors do no harm.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,38 +17,71 @@ from demitasse.errors import NetError
 from demitasse.evaluate.inputs import feeds, picture_shape
 from demitasse.evaluate.pictures import generated
 from demitasse.evaluate.preprocessing import preprocessing
+from demitasse.evaluate.shown import Shown, fed
 from demitasse.net import Net
 from demitasse.transforms.sensitivity import Sensitivity, estimate
 
-__all__ = ["sensitivity"]
+__all__ = ["on_generated", "sensitivity"]
 
 OPERATIONS: Final = 3e9
 """Multiply-accumulates of one pass forward over all pictures, about: some seconds."""
 
-PICTURES: Final = (2, 32)
-"""At least and at most so many."""
+PICTURES: Final = (2, 128)
+"""At least and at most so many are generated."""
+
+OPERATIONS_ON_IMAGES: Final = 2e11
+"""The same for images that are given: a minute or two. Of more than that some are looked at."""
 
 SMALLEST_SIDE: Final = 96
 """Pixels below which a picture is not shrunk to save time."""
 
 Shapes = Mapping[str, tuple[int, ...]]
+Feed = dict[str, npt.NDArray[np.float32]]
+T = TypeVar("T")
 
 
-def sensitivity(net: Net) -> Sensitivity:
-    """How much the outputs suffer from an error of each weight. NetError if the network cannot be run."""
+def sensitivity(net: Net, images: Shown | None = None) -> Sensitivity:
+    """How much the outputs suffer from an error of each weight, on these images or on generated pictures.
+
+    Images need no labels: 32 to 512 of what the network is going to see. The result is the same on every machine,
+    whatever the threads. NetError if the network cannot be run, FileError for images that cannot be read.
+    """
+    return on_generated(net, estimate) if images is None else on_images(net, images)
+
+
+def on_images(net: Net, images: Shown) -> Sensitivity:
+    """The same on images alone."""
     graph = layers.build(net)
     found = layers.infer(graph, strict=False)
-    inputs = {name: shape for name in graph.inputs if (shape := known_shape(found.blobs.get(name))) is not None}
+    inputs = inputs_of(graph, found.blobs)
+    given = fed(images, net, inputs).feeds
+    operations = sum(count or 0 for count in found.macs) / max(1, next(iter(inputs.values()))[0])
+    most = max(1, int(OPERATIONS_ON_IMAGES // max(operations, 1)))
+    return estimate(graph.net, given[:: -(-len(given) // most)])
+
+
+def inputs_of(graph: layers.Graph, blobs: Mapping[str, tuple[int, ...] | None]) -> Shapes:
+    """Of known shape, as a batch of one. NetError if there are none."""
+    inputs = {name: shape for name in graph.inputs if (shape := known_shape(blobs.get(name))) is not None}
     if not inputs:
         raise NetError("the network has no inputs of known shape")
-    operations = sum(count or 0 for count in found.macs) / max(1, next(iter(inputs.values()))[0])
+    return inputs
+
+
+def on_generated(net: Net, run: Callable[[Net, list[Feed]], T], *, effort: float = 1.0, seed: int = 0) -> T:
+    """What ``run`` makes of the layers of the test phase and generated pictures, smaller ones where the network takes
+    them and time is short. ``effort``: how much time, over what sensitivities take. NetError if it cannot be run."""
+    graph = layers.build(net)
+    found = layers.infer(graph, strict=False)
+    inputs = inputs_of(graph, found.blobs)
+    operations = sum(count or 0 for count in found.macs) / max(1, next(iter(inputs.values()))[0]) / effort
     for shapes, share in smaller(inputs, operations):
         try:
-            return estimate(graph.net, pictures_for(graph.net, shapes, operations * share))
+            return run(graph.net, pictures_for(graph.net, shapes, operations * share, seed))
         except NetError:
             if shapes is inputs:
                 raise
-    return estimate(graph.net, pictures_for(graph.net, inputs, operations))
+    raise NetError("the network cannot be run on generated pictures")
 
 
 def known_shape(shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
@@ -79,9 +113,9 @@ def shrunk(shape: tuple[int, ...], factor: int) -> tuple[int, ...]:
     return (*shape[:2], shape[2] // factor, shape[3] // factor)
 
 
-def pictures_for(net: Net, shapes: Shapes, operations: float) -> list[dict[str, npt.NDArray[np.float32]]]:
+def pictures_for(net: Net, shapes: Shapes, operations: float, seed: int) -> list[Feed]:
     """Generated pictures, as many as time allows, as the network's inputs."""
     _, channels, height, width = picture_shape(shapes)
     least, most = PICTURES
     count = int(min(most, max(least, OPERATIONS // max(operations, 1))))
-    return feeds(shapes, generated(count, height, width), preprocessing(net, channels))
+    return feeds(shapes, generated(count, height, width, seed), preprocessing(net, channels))

@@ -82,6 +82,34 @@ def test_a_continued_run_gives_the_same_bits():
             assert torch.equal(whole.network.weight(layer, k), second.network.weight(layer, k))
 
 
+@pytest.mark.parametrize("stored", [False, True], ids=["in memory", "in a file"])
+def test_weights_that_are_levels_go_on_with_their_steps(tmp_path, stored):
+    first = solver(Rate(bytes=200))
+    for _ in range(60):
+        first.step(batch)
+    net = first.net()
+    if stored:
+        save(net, tmp_path / "first.demi")
+        net = load(tmp_path / "first.demi")
+    second = Solver(parse_solver(SOLVER, net=parse_net(NET)), weights=net, shapings=[Rate(bytes=200)])
+    assert [grid.step for grid in second.shapings[0].grids] == [grid.step for grid in first.shapings[0].grids]
+    for a, b in zip(first.shapings[0].grids, second.shapings[0].grids, strict=True):
+        assert torch.equal(a.levels, b.levels)
+
+
+def test_dead_units_do_not_count(tmp_path):
+    one = solver(Rate(bytes=200)).shapings[0]
+    with torch.no_grad():
+        for grid in one.grids:
+            if grid.parameter.layer == "ip1":
+                grid.levels[5:] = 0 if grid.levels.dim() > 1 else 3
+    before = one.size()
+    with torch.no_grad():
+        bias = next(grid for grid in one.grids if grid.parameter.name == "ip1/1")
+        bias.levels[5:] = torch.arange(55) % 20
+    assert one.size() == before
+
+
 @pytest.mark.parametrize("options", [{"bytes": 0}, {"bytes": 10, "price": 0}, {"bytes": 10, "grid": -1}])
 def test_options_that_make_no_sense_are_refused(options):
     with pytest.raises(OptionError, match="rate needs"):

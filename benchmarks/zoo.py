@@ -93,7 +93,7 @@ def smaller(net: dm.Net, macs: float) -> dm.Net:
     """The network with smaller pictures, one at a time: the largest that all layers can work with and that take at
     most so many ``macs``, or else the smallest that they can work with. Weights that are there have to fit."""
     best, least = net, np.inf
-    fixed = any("upsample_w" in layer.message.message("upsample_param") for layer in net.layers)
+    fixed = any(layer.type == "Upsample" and len(layer.inputs) == 2 for layer in net.layers)  # unpooling fits one size
     ratios = [1.0] if fixed else [0.84**n for n in range(14)]
     for alone, ratio in ((False, 1.0), *((alone, ratio) for ratio in ratios for alone in (True, False))):
         for grid, more in ((1, 0), (32, 0), (32, 1), (32, 3), (16, 0)):

@@ -159,17 +159,21 @@ def test_nothing_grows_text_and_weights_together():
     assert sum(map(len, buffers(Factorize(rank=30)(wide)))) < sum(map(len, buffers(wide)))
 
 
-def test_of_several_ways_the_one_of_least_error_on_the_pictures_is_taken():
+def test_of_several_ways_the_one_of_least_error_on_pictures_held_out_is_taken():
     net = filled(TEXT)
-    feeds = [fed(net, seed) for seed in range(3)]
+    feeds = [fed(net, seed) for seed in range(4)]
 
     def activations(one, wanted):
         for feed in feeds:
             yield run(one, feed, list(wanted))
 
-    def off(method):
-        small = Factorize(macs=0.7, method=method, activations=activations)(net)
-        return apart(list(activations(net, deciding(net))), activations(small, deciding(net)))
-
-    best = off("auto")
-    assert all(best <= off(method) + 1e-9 for method in ("channel", "spatial", "tucker"))
+    small = Factorize(macs=0.7, activations=activations)(net)
+    text = small.report[-1].text
+    method, _, tried = text.partition(" loses least on pictures held out: ")
+    errors = {name: float(value) for name, value, _ in (one.split() for one in tried.split(", "))}
+    assert errors[method] == min(errors.values())
+    assert set(errors) == {"auto", "channel", "spatial", "tucker"}
+    alone = Factorize(macs=0.7, method=method, activations=activations)
+    before = list(activations(net, deciding(net)))
+    again = small if method == "auto" else alone(net)
+    assert apart(before, activations(small, deciding(net))) == apart(before, activations(again, deciding(net)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -97,24 +98,28 @@ class Factorize:
         notes: Sequence[Note],
         activations: Activations,
     ) -> Net:
-        """A budget spent in several ways, and the one of least error on the pictures: what layers lose each for itself
-        does not tell what the network loses. OptionError if none of them meets it."""
-        found: dict[str, tuple[float, Net]] = {}
+        """A budget spent in several ways, and the one of least error on every other picture, which it has not seen:
+        what layers lose each for itself does not tell what the network loses. OptionError if none meets the budget."""
+        found: dict[MethodName, float] = {}
         error: OptionError | None = None
         names = deciding(net)
         before = list(activations(net, names))
-        for method in get_args(MethodName):
+        learned, judged = (slice(0, None, 2), slice(1, None, 2)) if len(before) > 1 else (slice(None), slice(None))
+        taught = observe(net, targets, some(activations, learned))
+        methods: tuple[MethodName, ...] = get_args(MethodName)
+        for method in methods:
             try:
-                one = replace(self, method=method).applied(net, targets, seen, notes)
+                one = replace(self, method=method).applied(net, targets, taught, notes)
             except OptionError as refused:
                 error = error or refused
                 continue
-            found[method] = (apart(before, activations(one, names)), one)
+            found[method] = apart(before[judged], some(activations, judged)(one, names))
         if not found:
             raise error or OptionError("no method can be applied")
-        method = min(found, key=lambda name: found[name][0])
-        tried = ", ".join(f"{name} {100 * value:.3g} %" for name, (value, _) in found.items())
-        return found[method][1].noting(done("factorize", "", f"{method} loses least on the pictures: {tried}"))
+        method = min(found, key=lambda name: found[name])
+        tried = ", ".join(f"{name} {100 * value:.3g} %" for name, value in found.items())
+        result = replace(self, method=method).applied(net, targets, seen, notes)
+        return result.noting(done("factorize", "", f"{method} loses least on pictures held out: {tried}"))
 
     def applied(
         self, net: Net, targets: Mapping[int, Weighted], seen: Mapping[int, Seen], before: Sequence[Note]
@@ -196,6 +201,11 @@ class Factorize:
         measure: Measure = "macs" if self.macs is not None else "params"
         share = self.macs if self.macs is not None else self.params
         return by_budget(candidates, measure, budget(net, candidates, measure, share or 0.0))
+
+
+def some(activations: Activations, which: slice) -> Activations:
+    """Those on some of the pictures."""
+    return lambda net, wanted: islice(activations(net, wanted), which.start, which.stop, which.step)
 
 
 def deciding(net: Net) -> list[str]:

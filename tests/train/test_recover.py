@@ -4,8 +4,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from demitasse.caffe.read import parse_net  # noqa: E402
+from demitasse.codec.quantizer import quantize  # noqa: E402
+from demitasse.codec.reader import Stored  # noqa: E402
 from demitasse.errors import NetError, OptionError  # noqa: E402
-from demitasse.net import Clustered, Dense  # noqa: E402
+from demitasse.files import load, save  # noqa: E402
+from demitasse.net import Clustered, Dense, Levels  # noqa: E402
 from demitasse.train.recover import recover  # noqa: E402
 
 TEXT = """
@@ -56,7 +59,7 @@ def test_a_pruned_network_learns_and_keeps_its_zeros():
     for a, b in zip(small.layers, found.net.layers, strict=True):
         for before, after in zip(a.tensors, b.tensors, strict=True):
             if before.array().ndim > 1:
-                np.testing.assert_array_equal(before.array() == 0, after.array() == 0)
+                assert not after.array()[before.array() == 0].any()
                 assert not np.array_equal(before.array(), after.array())
 
 
@@ -69,19 +72,56 @@ def test_what_cannot_be_bettered_is_left_as_it_is():
             np.testing.assert_array_equal(before.array(), after.array())
 
 
-def test_coded_weights_stay_what_they_are():
+def clustered(values):
+    codebook = np.quantile(values, [0.1, 0.5, 0.9]).astype(np.float32)
+    return Clustered(np.abs(values[..., None] - codebook).argmin(-1).astype(np.uint8), codebook)
+
+
+def low_bit(values):
+    step = np.float32(2 * np.abs(values).mean())
+    return Levels(np.clip(np.round(values / step), -1, 1).astype(np.int8), np.array([step]))
+
+
+def trellis(values):
+    return quantize(values, float(2 * np.abs(values).mean()))
+
+
+def rows(values):
+    steps = (2 * np.abs(values).reshape(len(values), -1).mean(1)).astype(np.float32)
+    levels = np.round(values / steps.reshape(-1, *[1] * (values.ndim - 1))).astype(np.int8)
+    return Levels(levels, steps, shifts=np.array([0.125, 0, 0, 0, 0, 0], np.float32))
+
+
+@pytest.mark.parametrize("form", [clustered, low_bit, trellis, rows])
+@pytest.mark.parametrize("stored", [False, True])
+def test_coded_weights_learn_in_their_form(form, stored, tmp_path):
     original = network()
-
-    def clustered(values):
-        codebook = np.quantile(values, [0.1, 0.5, 0.9]).astype(np.float32)
-        return Clustered(np.abs(values[..., None] - codebook).argmin(-1).astype(np.uint8), codebook)
-
-    small = damaged(original, clustered)
-    found = recover(small, original, feeds(16), steps=40, rate=0.05)
+    small = damaged(original, form)
+    if stored:
+        save(small, tmp_path / "small.demi")
+        small = load(tmp_path / "small.demi")
+    found = recover(small, original, feeds(24), steps=40, rate=0.02)
     assert found.after < found.before
-    for a, b in zip(small.layers, found.net.layers, strict=True):
-        for before, after in zip(a.tensors, b.tensors, strict=True):
-            assert after is before if isinstance(before, Clustered) else True
+    save(found.net, tmp_path / "found.demi")
+    read = load(tmp_path / "found.demi")
+    for name in ("conv", "ip"):
+        before, after = coded(small, name), coded(found.net, name)
+        assert type(after) is type(before)
+        np.testing.assert_array_equal(read.layer(name).tensors[0].array(), after.array())
+        if isinstance(before, Clustered):
+            assert len(after.codebook) <= len(before.codebook)
+        else:
+            assert not after.array()[before.array() == 0].any()
+            if form is low_bit:
+                assert set(np.unique(after.levels)) <= {-1, 0, 1}
+                np.testing.assert_array_equal(before.steps, after.steps)
+            else:
+                np.testing.assert_array_equal(before.levels, after.levels)
+
+
+def coded(net, name):
+    tensor = net.layer(name).tensors[0]
+    return tensor.coded() if isinstance(tensor, Stored) else tensor
 
 
 def test_the_same_seed_gives_the_same_weights():

@@ -60,7 +60,7 @@ def command(**options: Any) -> int:
 
     For what prune, factorize or somebody else's tool has made inaccurate. SMALL and ORIGINAL are each DEPLOY MODEL, one
     FILE.demi, or a folder with a prototxt and a caffemodel. A part of --images is held out, and the weights that do
-    best on it are kept. Zeros stay zero; quantised weights stay as they are.
+    best on it are kept. Zeros stay zero, and quantised weights learn in the form that they are stored in.
     """
     return Request(**options)()
 

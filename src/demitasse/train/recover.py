@@ -18,18 +18,16 @@ import torch
 
 from demitasse.errors import OptionError
 from demitasse.layers import build
-from demitasse.net import Dense, Layer, Net, Note, Tensor
+from demitasse.net import Layer, Net, Note, Tensor
 from demitasse.runtime.network import Network
 from demitasse.runtime.operation import Operation
+from demitasse.train.taught import Taught, taught
 from demitasse.train.teacher import Teacher, relative_error, taught_at
 
 __all__ = ["Recovered", "recover"]
 
 Feed = Mapping[str, npt.NDArray[np.float32]]
 Blobs = dict[str, torch.Tensor]
-
-STATISTICS = frozenset({"BatchNorm"})
-"""Types whose blobs are no weights."""
 
 WARM = 0.05
 """Share of the steps in which the rate rises."""
@@ -78,7 +76,7 @@ def recover(
     ``feeds``: inputs of both, pictures one at a time (a batch of one). ``rate``: how far a step goes, as a share of the
     root mean square of each blob of weights. ``blobs``: where to compare, in place of what `taught_at` finds.
     ``plugins``: see `demitasse.runtime.network.Network`.
-    Weights that are zero stay zero, coded weights (quantised, clustered) stay as they are; the rest learns.
+    Weights that are zero stay zero; coded weights learn in their coded form (`taught`).
     OptionError for less than two feeds, NetError for networks that cannot be run or do not go together.
     """
     if len(feeds) < 2:
@@ -91,32 +89,43 @@ def recover(
     network = Network(graph, device=device, writable=True, seed=seed, plugins=plugins)
     judging = [lesson(teacher, feeds[i], names) for i in order[:apart]]
     learning = [feeds[i] for i in order[apart:]]
-    taught = weights(network)
-    if not taught:
-        raise OptionError("all weights of the smaller network are coded: there is nothing that could learn")
+    learned = taught(network)
+    forms = list(learned.values())
+    if not forms:
+        raise OptionError("the smaller network has no weights: there is nothing that could learn")
     before = best = judgement(network, judging, names)
-    saved, at = [values.detach().clone() for values, _ in taught], 0
-    optimizer = torch.optim.Adam([{"params": [values], "scale": scale_of(values)} for values, _ in taught])
+    saved, at = [one.learned.detach().clone() for one in forms], 0
+    optimizer = torch.optim.Adam([{"params": [one.learned], "scale": one.scale} for one in forms])
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = rate * group["scale"] * schedule(step / steps)
-        optimizer.zero_grad()
+        network.zero_grad()
         now = lesson(teacher, together(learning, batch, random), names)
         relative_error(network(now.inputs, names), now.wanted, names).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        with torch.no_grad():
-            for values, kept in taught:
-                values.mul_(kept)
+        changed(forms, optimizer)
         progress(step + 1, steps)
         if (step + 1) % max(1, steps // CHECKS) == 0 or step + 1 == steps:
             found = judgement(network, judging, names)
             if found < best:
                 best, at = found, step + 1
-                saved = [values.detach().clone() for values, _ in taught]
+                saved = [one.learned.detach().clone() for one in forms]
+    if not at:
+        return Recovered(small, before, best, names, at)
     with torch.no_grad():
-        for (values, _), kept in zip(taught, saved, strict=True):
-            values.copy_(kept)
-    return Recovered(with_weights(small, network), before, best, names, at)
+        for one, kept in zip(forms, saved, strict=True):
+            one.learned.copy_(kept)
+            one.follow()
+    return Recovered(with_weights(small, network, learned), before, best, names, at)
+
+
+def changed(learned: Sequence[Taught], optimizer: torch.optim.Optimizer) -> None:
+    """One update, in the form that each blob is stored in."""
+    for one in learned:
+        one.gather()
+    optimizer.step()
+    with torch.no_grad():
+        for one in learned:
+            one.follow()
 
 
 def lesson(teacher: Teacher, feed: Feed, names: Sequence[str]) -> Lesson:
@@ -143,44 +152,25 @@ def judgement(network: Network, lessons: Sequence[Lesson], names: Sequence[str])
     return math.sqrt(total / len(lessons)) if math.isfinite(total) else math.inf
 
 
-def weights(network: Network) -> list[tuple[torch.nn.Parameter, torch.Tensor]]:
-    """The blobs that learn, each with what is not zero in it; the others ask for no gradient."""
-    found: dict[int, tuple[torch.nn.Parameter, torch.Tensor]] = {}
-    for layer in network.graph.layers:
-        for k, tensor in enumerate(layer.tensors):
-            values = network.weight(layer.name, k)
-            values.requires_grad_(learns(layer, tensor))
-            if learns(layer, tensor):
-                # A bias of zero is a value like any other; zeros among weights have been put there.
-                kept = (values != 0) if values.dim() > 1 else torch.ones_like(values, dtype=torch.bool)
-                found.setdefault(id(values), (values, kept.detach()))
-    return list(found.values())
-
-
-def scale_of(values: torch.Tensor) -> float:
-    """The size of a blob's weights: the root mean square of those that are not zero."""
-    used = values.detach()[values.detach() != 0]
-    return float(used.square().mean().sqrt()) if used.numel() else 1e-2
-
-
 def schedule(at: float) -> float:
     """Up at first, then down along a cosine."""
     return min(1.0, (at + 1e-9) / WARM) * 0.5 * (1 + math.cos(math.pi * at))
 
 
-def with_weights(net: Net, network: Network) -> Net:
+def with_weights(net: Net, network: Network, learned: Mapping[int, Taught]) -> Net:
     """The whole network with what has learned; tensors that did not are the very same, coded or mapped."""
-    learned = {layer.name: layer.tensors for layer in network.tensors().layers}
-    layers = []
-    for layer in net.layers:
-        new = learned.get(layer.name, ())
-        if len(new) == len(layer.tensors):
-            pairs = zip(layer.tensors, new, strict=True)
-            layer = layer.with_tensors(b if learns(layer, a) else a for a, b in pairs)
-        layers.append(layer)
-    return net.with_layers(layers, Note("recover", "", "taught by the original"))
+    own = {layer.name: layer for layer in network.graph.layers}
 
+    def new(layer: Layer, k: int, tensor: Tensor) -> Tensor:
+        found = learned.get(id(network.weight(layer.name, k)))
+        return tensor if found is None else found.tensor(tensor.shape)
 
-def learns(layer: Layer, tensor: Tensor) -> bool:
-    """Whether a blob of weights changes: plain ones do, but for statistics."""
-    return isinstance(tensor, Dense) and layer.type not in STATISTICS
+    return net.with_layers(
+        (
+            layer.with_tensors(new(layer, k, tensor) for k, tensor in enumerate(layer.tensors))
+            if layer.name in own and len(own[layer.name].tensors) == len(layer.tensors)
+            else layer
+            for layer in net.layers
+        ),
+        Note("recover", "", "taught by the original"),
+    )

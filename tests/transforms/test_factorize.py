@@ -169,9 +169,10 @@ def test_of_several_ways_the_one_of_least_error_on_pictures_held_out_is_taken():
 
     small = Factorize(macs=0.7, activations=activations)(net)
     text = small.report[-1].text
-    method, _, tried = text.partition(" loses least on pictures held out: ")
+    said, _, tried = text.partition(", by the error on pictures held out: ")
+    method = said.removeprefix("method ")
     errors = {name: float(value) for name, value, _ in (one.split() for one in tried.split(", "))}
-    assert errors[method] == min(errors.values())
+    assert errors[method] <= min(errors.values()) / 0.9
     assert set(errors) == {"auto", "channel", "spatial", "tucker"}
     alone = Factorize(macs=0.7, method=method, activations=activations)
     before = list(activations(net, deciding(net)))

@@ -44,12 +44,13 @@ REPRICED: Final = 10
 STEEPEST: Final = 1.15
 """By what the price changes at most from one count to the next."""
 
-PUSH: Final = 2.0
+PUSH: Final = 5.0
 BRAKE: Final = 10.0
 """How strongly the price follows the logarithm of the excess in bytes, and its change since the last count."""
 
-FALLING: Final = (0.05, 0.75)
-"""Between these shares of the run the size falls from what it is to what was asked for, slower and slower."""
+FALLING: Final = (0.1, 0.6)
+"""Between these shares of the run the size falls from what it is to what was asked for. It is there early: what is left
+then gets large steps at a high price, and learns on at a low one."""
 
 FROZEN: Final = 0.93
 """From this share of the run on the price stays."""
@@ -175,10 +176,10 @@ class AttachedRate(Attached):
         self.off = off
 
     def wanted(self) -> float:
-        """The bytes that there should be now. The fall slows down, for weights that have left do not come back."""
+        """The bytes that there should be now: falling by the same factor in every iteration."""
         begin, end = FALLING
-        left = 1 - min(1.0, max(0.0, (self.progress - begin) / (end - begin)))
-        return self.options.bytes * math.pow(self.begun / self.options.bytes, left * left)
+        at = min(1.0, max(0.0, (self.progress - begin) / (end - begin)))
+        return self.begun * math.pow(self.options.bytes / self.begun, at)
 
     def size(self) -> int:
         """What the coder makes of the levels, in bytes, once what is dead has left and rows are in order."""

@@ -156,10 +156,10 @@ class Request:
                 sides = Side(net, given.bytes, given.demi), Side(done.net, done.nbytes, demi)
                 write_report(self.report, result, *sides, done.comparison, done.trial, self.shown, terminal, threads)
             self.verify(done, planned, result)
-        if self.save_plan is not None:
-            with replacing(self.save_plan) as file:
-                file.write(dump_recipe(planned.recipe).encode())
-            terminal.step("plan", str(self.save_plan))
+            if self.save_plan is not None:
+                with replacing(self.save_plan) as file:
+                    file.write(dump_recipe(planned.recipe).encode())
+                terminal.step("plan", str(self.save_plan))
         self.close(terminal, (before, after), targets, done.loads)
         terminal.result(result)
         return 0

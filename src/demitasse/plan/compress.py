@@ -22,6 +22,7 @@ from demitasse.net import Net, Note
 from demitasse.plan.calibration import sensitivity
 from demitasse.plan.drop import within_loss
 from demitasse.plan.loss import Judge
+from demitasse.plan.quality import at_quality
 from demitasse.plan.quantization import Quantization
 from demitasse.plan.result import Plan, tensor_plans
 from demitasse.plan.size import within_bytes
@@ -95,8 +96,7 @@ def planned(
     elif target.drop is not None:
         found, attempts, loss = within_loss(work, Judge.of(net, shown, threads), target.drop)
     else:
-        found, attempt = work.at(work.division.slope(QUALITY if target.quality is None else target.quality))
-        attempts = [attempt]
+        found, attempts = at_quality(work, QUALITY if target.quality is None else target.quality)
     slope = attempts[-1].slope
     recipe = (*structure.steps, Quantize(steps=work.division.steps(slope), allocation=allocation))
     tensors = tensor_plans(work, found, slope)

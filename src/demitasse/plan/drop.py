@@ -9,11 +9,11 @@ from demitasse.errors import OptionError
 from demitasse.net import Net
 from demitasse.plan.loss import Judge, Loss
 from demitasse.plan.quantization import Attempt, Quantization, stored_size
-from demitasse.plan.size import FINEST, LEAST
+from demitasse.plan.size import COARSEST, FINEST
 
 __all__ = ["within_loss"]
 
-START: Final = 41.0
+START: Final = 35.0
 STRIDE: Final = 8.0
 CLOSE: Final = 0.5
 FINER: Final = 1.0
@@ -36,7 +36,7 @@ def within_loss(work: Quantization, judge: Judge, most: float) -> tuple[Net, lis
         tries.append(one.attempt)
         if one.seen.share <= most:
             good, best = at, one
-            if at <= LEAST:
+            if at <= COARSEST:
                 break
         elif at >= FINEST:
             raise OptionError(refusal(most, one.seen))
@@ -59,7 +59,7 @@ def refusal(most: float, loss: Loss) -> str:
 def following(good: float | None, bad: float | None) -> float:
     """The next quality to try: beyond what is known, farther each time, then halfway."""
     if bad is None:
-        return max(LEAST, START - 2 * (START - good) - STRIDE) if good is not None else START
+        return max(COARSEST, START - 2 * (START - good) - STRIDE) if good is not None else START
     if good is None:
         return min(FINEST, START + 2 * (bad - START) + STRIDE)
     return (good + bad) / 2

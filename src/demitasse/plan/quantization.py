@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from demitasse import files
 from demitasse.caffe.write import prototxt
 from demitasse.net import Net
+from demitasse.plan.fidelity import Fidelity
 from demitasse.plan.rates import Rates
 from demitasse.transforms.allocation import Allocation
 from demitasse.transforms.division import Division
@@ -22,11 +23,12 @@ __all__ = ["Attempt", "Quantization", "stored_size"]
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What was tried: the ``slope``, the decibels ``expected`` at the outputs, the bytes of the file (0: not written
-    for that), and what was ``lost`` on pictures, where that was measured."""
+    """What was tried: the ``slope``, the ``snr`` in decibels at the outputs (measured on generated pictures, or, where
+    the network cannot be run, expected), the bytes of the file (0: not written for that), and what was ``lost`` on
+    pictures, where that was measured."""
 
     slope: float
-    expected: float
+    snr: float
     nbytes: int = 0
     lost: float | None = None
 
@@ -47,6 +49,11 @@ class Quantization:
         return Division.of(self.net, self.known, self.allocation)
 
     @cached_property
+    def fidelity(self) -> Fidelity | None:
+        """How close results are; None if the network cannot be run."""
+        return Fidelity.of(self.net)
+
+    @cached_property
     def rates(self) -> Rates:
         """What steps cost, before any file was written."""
         return Rates.of(self.division, self.known, prototxt(self.net), self.threads)
@@ -63,7 +70,8 @@ class Quantization:
 
     def at(self, slope: float) -> tuple[Net, Attempt]:
         """The network at a slope."""
-        return self.recipe(self.division.steps(slope))(self.net), Attempt(slope, self.division.quality(slope))
+        net = self.recipe(self.division.steps(slope))(self.net)
+        return net, Attempt(slope, self.division.quality(slope) if self.fidelity is None else self.fidelity.snr(net))
 
     def tried(self, slope: float) -> tuple[Net, Attempt]:
         """The same, and how large its file is."""

@@ -26,7 +26,7 @@ from demitasse.transforms.noise_shaping import shaping_of
 from demitasse.transforms.quantize import bits_as_clusters
 from demitasse.transforms.sensitivity import Sensitivity
 
-__all__ = ["SCALE", "Rates"]
+__all__ = ["Rates"]
 
 SAMPLE: Final = 1 << 15
 """Weights of a tensor that are coded, about."""
@@ -74,7 +74,7 @@ class Rates:
         """What a file of that size with these steps takes over what is computed."""
         return max(0.1, (nbytes - self.head) / max(1.0, sum(self.each(steps).values())))
 
-    def nbytes(self, steps: Mapping[str, float], scale: float = SCALE) -> float:
+    def nbytes(self, steps: Mapping[str, float], scale: float = 1.0) -> float:
         """Of a file with these steps."""
         return self.head + scale * sum(self.each(steps).values())
 
@@ -98,7 +98,7 @@ class Rates:
             low = math.floor(place)
             share = place - low
             bits = (1 - share) * self.bits[key, low] + share * self.bits[key, low + 1]
-            found[key] = bits * jobs[key].tensor.size / 8
+            found[key] = bits * jobs[key].tensor.size / 8 * (1.0 if key in self.alone else SCALE)
         return found
 
     @cached_property

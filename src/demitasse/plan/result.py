@@ -74,7 +74,7 @@ class Plan:
         """Decibels of signal to noise to be expected at the outputs; None if that cannot be told."""
         if self.error is None:
             return None
-        noise = self.error**2 + 10 ** (-self.chosen.expected / 10)
+        noise = self.error**2 + 10 ** (-self.chosen.snr / 10)
         return -10 * math.log10(noise) if noise > 0 else math.inf
 
     @property
@@ -91,8 +91,8 @@ class Plan:
             "tensors": [tensor.as_dict() for tensor in self.tensors],
             "held_out": None if self.loss is None else self.loss.as_dict(),
             "curve": [
-                {"bytes": one.nbytes, "expected_db": one.expected, "lost": one.lost, "chosen": one is self.chosen}
-                for one in sorted(self.attempts, key=lambda one: one.expected)
+                {"bytes": one.nbytes, "snr_db": one.snr, "lost": one.lost, "chosen": one is self.chosen}
+                for one in sorted(self.attempts, key=lambda one: one.snr)
             ],
         }
 

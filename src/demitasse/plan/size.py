@@ -13,16 +13,18 @@ import numpy as np
 
 from demitasse.errors import OptionError
 from demitasse.net import Net
-from demitasse.plan.quantization import Attempt, Quantization
-from demitasse.plan.rates import SCALE
+from demitasse.plan.quality import at_quality
+from demitasse.plan.quantization import Attempt, Quantization, stored_size
 
-__all__ = ["FINEST", "LEAST", "within_bytes"]
+__all__ = ["COARSEST", "FINEST", "within_bytes"]
 
 LEAST: Final = 10.0
-"""Decibels expected at the outputs, below which a network says nothing any more."""
+"""Decibels at the outputs, below which a network says nothing any more."""
 
+COARSEST: Final = 3.0
 FINEST: Final = 90.0
-"""Decibels beyond which float32 itself is hardly closer."""
+"""Decibels that are expected at the ends of a search. What comes out is better, as a rule, and beyond the finest
+float32 itself is hardly closer."""
 
 ACCURACY: Final = 0.01
 """How much smaller than wanted a file may be."""
@@ -44,7 +46,7 @@ def within_bytes(work: Quantization, nbytes: int) -> tuple[Net, list[Attempt]]:
 
     OptionError for a size that cannot be had without losing all that the outputs say: it names the smallest there is.
     """
-    finest, coarsest = work.division.slope(FINEST), work.division.slope(LEAST)
+    finest, coarsest = work.division.slope(FINEST), work.division.slope(COARSEST)
     low, high = finest, coarsest
     tries: list[Attempt] = []
     best: tuple[Net, Attempt] | None = None
@@ -62,15 +64,13 @@ def within_bytes(work: Quantization, nbytes: int) -> tuple[Net, list[Attempt]]:
             if attempt.nbytes >= (1 - ACCURACY) * nbytes or slope == finest:
                 break
         del net
-    if best is None:
-        net, attempt = work.tried(coarsest)
-        if attempt.nbytes > nbytes:
-            raise OptionError(
-                f"{nbytes:,} bytes cannot be reached: at {attempt.nbytes:,}, the fewest, the outputs are down to "
-                f"{LEAST:g} dB of signal to noise"
-            )
-        best = net, attempt
-        tries.append(attempt)
+    if best is None or best[1].snr < LEAST:
+        net, least = at_quality(work, LEAST)
+        fewest = stored_size(net)
+        raise OptionError(
+            f"{nbytes:,} bytes cannot be reached: at {fewest:,}, the fewest, the outputs are down to "
+            f"{least[-1].snr:.3g} dB of signal to noise"
+        )
     return best[0], [*(one for one in tries if one is not best[1]), best[1]]
 
 
@@ -78,7 +78,7 @@ def slope_for(work: Quantization, nbytes: float, ends: tuple[float, float], trie
     """The slope of a predicted size, or the nearest between the ends. ``tries``: what is known of real sizes."""
     rates, steps = work.rates, work.division.steps
     known = sorted((one.slope, rates.scale_of(steps(one.slope), one.nbytes)) for one in tries)
-    places, scales = zip(*known, strict=True) if known else ((0.0,), (SCALE,))
+    places, scales = zip(*known, strict=True) if known else ((0.0,), (1.0,))
 
     def guess(slope: float) -> float:
         return rates.guess(steps(slope)) - nbytes

@@ -6,8 +6,8 @@ the price of a bit go on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +34,12 @@ STEADY = 'lr_policy: "fixed"'
 @dataclass(frozen=True)
 class Leg:
     """A run of a solver. ``nbytes``: of coded weights at its end. ``falling``: the learning rate falls to nothing in
-    it, rather than stay where it is."""
+    it, rather than stay where it is. ``units``: how many outputs of layers, by name, stay after it, the largest."""
 
     epochs: float
     nbytes: int
     falling: bool = False
+    units: Mapping[str, int] = field(default_factory=dict)
 
     def solver(self, iterations: int, base: float, seed: int) -> str:
         """As a text. The rate falls along a logistic curve, half of it at 65 % of the leg."""
@@ -82,9 +83,16 @@ def trained(folder: Path, data: Mnist, row: Row, seed: int) -> Made:
             solver.step(lambda number, begun=begun, batches=batches: batches(begun + number))
         done += iterations
         price = solver.shapings[1].price
-        net = given = settled(solver.net(), GRID)
+        net = given = settled(pruned(solver.net(), leg.units), GRID)
         print(told(row, seed, leg, net, price), flush=True)
     return Made(net, {"units": units(net)})
+
+
+def pruned(net: dm.Net, units: Mapping[str, int]) -> dm.Net:
+    """The network with so many outputs of these layers, at most."""
+    here = {name: net.layer(name).tensors[0].shape[0] for name in units}
+    shares = {name: units[name] / count for name, count in here.items() if units[name] < count}
+    return dm.Prune(layers=shares, repair=False)(net) if shares else net
 
 
 def units(net: dm.Net) -> str:

@@ -20,9 +20,6 @@ Allocation = Literal["sensitivity", "uniform"]
 NOISE = 0.55
 """Mean squared error of the trellis quantiser with its λ, in squared steps, where most weights are not zero."""
 
-TRUST = 0.75
-"""How far steps follow costs, between 0 (one absolute step) and 1."""
-
 MARGIN = 0.0
 """Decibels by which the prediction is too good on the average of real networks, measured through OpenCV."""
 
@@ -58,11 +55,16 @@ class Steps:
         return float(2 ** (round(OCTAVE * (self.slope - math.log2(cost) / 2)) / OCTAVE))
 
 
-def allocated(tensors: Mapping[str, Weighed], quality: float, allocation: Allocation = "sensitivity") -> Steps:
-    """Steps for these tensors, for outputs with a signal-to-noise ratio of about ``quality`` dB."""
+def allocated(
+    tensors: Mapping[str, Weighed], quality: float, allocation: Allocation = "sensitivity", trust: float = 1.0
+) -> Steps:
+    """Steps for these tensors, for outputs with a signal-to-noise ratio of about ``quality`` dB.
+
+    ``trust``: how far steps follow costs, between 0 (one absolute step) and 1.
+    """
     known = with_costs(tensors)
     typical = geometric_mean([(t.size, t.cost) for t in known.values()]) or 1.0
-    share = TRUST if allocation == "sensitivity" else 0.0
+    share = trust if allocation == "sensitivity" else 0.0
     costs = {key: typical * ((tensor.cost or typical) / typical) ** share for key, tensor in known.items()}
     wanted = 10 ** (-(quality + MARGIN) / 10)
     low, high = -60.0, 60.0

@@ -99,6 +99,7 @@ class Division:
     kept: Mapping[str, str]
     weighed: Mapping[str, Weighed]
     allocation: Allocation = "sensitivity"
+    trust: float = 1.0
 
     @classmethod
     def of(cls, net: Net, sensitivity: Sensitivity, allocation: Allocation = "sensitivity") -> Division:
@@ -108,7 +109,7 @@ class Division:
         untouched = tuple(job.tensor for job in jobs if job.key in kept)
         jobs = [job for job in jobs if job.key not in kept]
         known = {job.key: weighed(job, sensitivity) for job in jobs}
-        return cls(tuple(jobs), untouched, kept, known, allocation)
+        return cls(tuple(jobs), untouched, kept, known, allocation, sensitivity.trust)
 
     @cached_property
     def matrices(self) -> Mapping[str, Weighed]:
@@ -119,11 +120,11 @@ class Division:
     @cached_property
     def costs(self) -> Mapping[str, float]:
         """What each step is taken from."""
-        return allocated(self.matrices, 0.0, self.allocation).costs
+        return allocated(self.matrices, 0.0, self.allocation, self.trust).costs
 
     def slope(self, quality: float) -> float:
         """For outputs with about so many decibels of signal to noise."""
-        return allocated(self.matrices, quality, self.allocation).slope
+        return allocated(self.matrices, quality, self.allocation, self.trust).slope
 
     def steps(self, slope: float) -> dict[str, float]:
         """By name. Tensors that no step fits are left out: they stay as they are."""
@@ -167,7 +168,7 @@ def cost_of(job: Job, sensitivity: Sensitivity) -> float | None:
     feedback = sensitivity.feedback.get(job.layer.name) if job.index == 0 else None
     if feedback is None:
         return float(rows.sum()) / job.tensor.size
-    return row_factors(rows)[1] * len(rows) * feedback.gain / job.tensor.size
+    return row_factors(rows, sensitivity.trust)[1] * len(rows) * feedback.gain / job.tensor.size
 
 
 def reason_to_keep(job: Job) -> str | None:

@@ -49,14 +49,16 @@ def shaping_of(name: str, index: int, known: Sensitivity) -> Shaping:
     found = known.feedback.get(name) if index == 0 else None
     if found is None:
         return NO_SHAPING
-    relative, _ = row_factors(exact(snapped(known.costs[name, index].rows)))
+    relative, _ = row_factors(exact(snapped(known.costs[name, index].rows)), known.trust)
     return Shaping(relative, Importance(columns=found.weights), found.coefficients)
 
 
-def row_factors(costs: npt.NDArray[np.float64]) -> tuple[Floats, float]:
-    """Factors of the steps of rows, and what a row of factor 1 costs. ``costs``: of the rows, not all zero."""
-    damped = costs + LEAST * float(costs.sum()) / len(costs)
+def row_factors(costs: npt.NDArray[np.float64], trust: float) -> tuple[Floats, float]:
+    """Factors of the steps of rows, and what a row costs on the average with them. ``costs``: of the rows, not all
+    zero. ``trust``: how far factors follow them, from 0 to 1."""
+    damped = [float(cost) + LEAST * math.fsum(costs) / len(costs) for cost in costs]
     logs = [math.log2(cost) for cost in damped]
     typical = math.fsum(logs) / len(logs)
-    octaves = [round(OCTAVE * (typical - log) / 2) / OCTAVE for log in logs]
-    return np.exp2(np.array(octaves, np.float32)), 2.0**typical
+    factors = [2.0 ** (round(OCTAVE * trust * (typical - log) / 2) / OCTAVE) for log in logs]
+    mean = math.fsum(cost * factor**2 for cost, factor in zip(damped, factors, strict=True)) / len(logs)
+    return np.array(factors, np.float32), mean

@@ -6,6 +6,7 @@ the input, and the three directions are three products of the same slices.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,6 +21,12 @@ __all__ = ["Geometry", "back_projected", "convolved", "squared_gradient"]
 GRADIENT_BITS = 15
 BLOCK = 1 << 20
 """Weights whose gradient is held at once."""
+
+POSITIONS = 512
+"""Places of a map that are looked at, at most."""
+
+GROUPS = 16
+"""Of as many groups of channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +133,23 @@ def squared_gradient(large: Array, small: Array, geometry: Geometry, together: i
         for block, moment in zip(blocks, moments, strict=True):
             some = np.ascontiguousarray(flat[:, block])
             moment += some.T @ some
-    samples = min(len(values.reshape(-1, values.shape[2])), geometry.group * values.shape[2])
-    return Marginals(rows.reshape(-1), columns, Moments(tuple(moments), samples) if together else None)
+    if not blocks:
+        return Marginals(rows.reshape(-1), columns)
+    seen = unrolled(image, geometry, size)
+    samples = min(len(values.reshape(-1, values.shape[2])), geometry.group * values.shape[2]) + seen.shape[1]
+    whole = Moments.of(seen, blocks).scaled(math.fsum(rows.reshape(-1)))
+    return Marginals(rows.reshape(-1), columns, Moments(tuple(moments), samples) + whole)
+
+
+def unrolled(image: Wide, geometry: Geometry, size: tuple[int, int]) -> Wide:
+    """Columns of the kernel × samples: some of the places, and of the groups of channels, that the kernel sees."""
+    groups = range(0, geometry.group, -(-geometry.group // GROUPS))
+    stride = -(-size[0] * size[1] * len(groups) // POSITIONS)
+    seen = []
+    for _, _, (rows, columns) in geometry.windows(size):
+        flat = grouped(image[:, rows, columns], geometry.group)[:, :, ::stride]
+        seen.append(np.concatenate([flat[group] for group in groups], axis=1))
+    return np.stack(seen, axis=1).reshape(seen[0].shape[0] * len(seen), -1)
 
 
 def derivatives(image: Wide, values: Wide, geometry: Geometry, size: tuple[int, int]) -> Wide:

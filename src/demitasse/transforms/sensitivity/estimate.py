@@ -36,6 +36,9 @@ LEAST_ROOM = 48 << 20
 BLOCKS = (1152, 576, 288, 144, 72)
 """Columns that are looked at together, at most: the largest for which there is room."""
 
+FEW_PICTURES = 12
+"""Pictures with which costs are half believed."""
+
 PROBES = 1
 """Backward passes a picture: another picture tells more than another pass."""
 
@@ -46,12 +49,13 @@ class Sensitivity:
 
     ``costs``: for (layer's name, tensor's position), sums over rows and columns. ``feedback``: for a layer's name, how
     errors within a row of its first tensor make good for each other. ``unknown``: names of layers that could not be
-    run.
+    run. ``trust``: how far steps should follow the costs, from 0 to 1: the more pictures, the further.
     """
 
     costs: Mapping[tuple[str, int], Marginals] = field(default_factory=dict)
     feedback: Mapping[str, Feedback] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
+    trust: float = 1.0
 
 
 def estimate(net: Net, pictures: Sequence[Picture], probes: int = PROBES) -> Sensitivity:
@@ -78,7 +82,8 @@ def estimate(net: Net, pictures: Sequence[Picture], probes: int = PROBES) -> Sen
         costs[key] = Marginals(cost.rows * share, cost.columns * share)
         if cost.moments is not None and (found := cost.moments.feedback()) is not None:
             feedback[key[0]] = found
-    return Sensitivity(costs, feedback, program.opaque)
+    trust = (1 + len(pictures)) / (FEW_PICTURES + len(pictures))
+    return Sensitivity(costs, feedback, program.opaque, trust)
 
 
 def columns_together(program: Program) -> dict[str, int]:

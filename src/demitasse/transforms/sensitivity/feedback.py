@@ -11,7 +11,8 @@ A is kept in blocks along its diagonal, so that it neither takes more memory nor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,10 +47,26 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moments:
-    """``blocks``: second moments of the derivatives, of columns that follow each other; ``samples``: of how many."""
+    """``blocks``: second moments of columns that follow each other; ``samples``: of how many.
+
+    Those of the derivatives are what counts, but few pictures tell little about them: a picture has few rows, and many
+    places. So half the weight is given to the moments of what a layer reads.
+    """
 
     blocks: tuple[Wide, ...]
     samples: int
+
+    @classmethod
+    def of(cls, values: Wide, blocks: Sequence[slice]) -> Moments:
+        """Of columns × samples, on a grid. ``samples`` is 0: they are not counted."""
+        parts = (np.ascontiguousarray(values[block]) for block in blocks)
+        return cls(tuple(part @ part.T for part in parts), 0)
+
+    def scaled(self, trace: float) -> Moments:
+        """With diagonals that sum up to this."""
+        total = trace_of(self.blocks)
+        factor = trace / total if total > 0 else 0.0
+        return Moments(tuple(block * factor for block in self.blocks), self.samples)
 
     def __add__(self, other: Moments) -> Moments:
         pairs = zip(self.blocks, other.blocks, strict=True)
@@ -58,7 +75,7 @@ class Moments:
     def feedback(self) -> Feedback | None:
         """None if no weight matters, or if they are not the second moments of anything."""
         columns = sum(len(block) for block in self.blocks)
-        mean = sum(float(block.diagonal().sum()) for block in self.blocks) / columns
+        mean = trace_of(self.blocks) / columns
         if not 0 < mean < np.inf:
             return None
         order = max(len(block) for block in self.blocks) - 1
@@ -77,9 +94,14 @@ class Moments:
             start += count
         if not (np.isfinite(coefficients).all() and np.isfinite(weights).all()):
             return None
-        typical = float(weights.sum()) / columns
+        typical = math.fsum(weights) / columns
         relative = np.rint(weights / typical * FRACTION) / FRACTION
         return Feedback(coefficients, np.maximum(relative, 1 / FRACTION).astype(np.float32), typical)
+
+
+def trace_of(blocks: Sequence[Wide]) -> float:
+    """Of a matrix in blocks; the same in whatever order it is summed up."""
+    return math.fsum(value for block in blocks for value in block.diagonal())
 
 
 def extents(columns: int, kernel: int, most: int) -> Iterator[slice]:

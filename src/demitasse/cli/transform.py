@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -144,7 +145,8 @@ class Request:
     def applied(self, net: Net, terminal: Terminal, execution: Execution) -> Net:
         """The network after all transforms; each is announced when it is done. An error says which step of a recipe of
         several it is of."""
-        given = {"threads": worker_threads(self.threads), "calibrate": sensitivity, **self.activations(execution)}
+        calibrate = partial(sensitivity, images=self.shown)
+        given = {"threads": worker_threads(self.threads), "calibrate": calibrate, **self.activations(execution)}
         for number, transform in enumerate(self.transforms, 1):
             seen = len(net.report)
             try:

@@ -40,21 +40,24 @@ Feed = dict[str, npt.NDArray[np.float32]]
 T = TypeVar("T")
 
 
-def sensitivity(net: Net, images: Shown | None = None) -> Sensitivity:
+def sensitivity(net: Net, images: Shown | None = None, *, held_out: bool = False) -> Sensitivity:
     """How much the outputs suffer from an error of each weight, on these images or on generated pictures.
 
+    ``images`` without a folder are generated, too. ``held_out``: every other image is left for a judge to look at.
     Images need no labels: 32 to 512 of what the network is going to see. The result is the same on every machine,
     whatever the threads. NetError if the network cannot be run, FileError for images that cannot be read.
     """
-    return on_generated(net, estimate) if images is None else on_images(net, images)
+    if images is None or images.folder is None:
+        return on_generated(net, estimate)
+    return on_images(net, images, 2 if held_out else 1)
 
 
-def on_images(net: Net, images: Shown) -> Sensitivity:
-    """The same on images alone."""
+def on_images(net: Net, images: Shown, every: int) -> Sensitivity:
+    """The same on images alone: on the first of ``every`` so many, on fewer if time is short."""
     graph = layers.build(net)
     found = layers.infer(graph, strict=False)
     inputs = inputs_of(graph, found.blobs)
-    given = fed(images, net, inputs).feeds
+    given = fed(images, net, inputs).feeds[::every]
     operations = sum(count or 0 for count in found.macs) / max(1, next(iter(inputs.values()))[0])
     most = max(1, int(OPERATIONS_ON_IMAGES // max(operations, 1)))
     return estimate(graph.net, given[:: -(-len(given) // most)])

@@ -2,8 +2,8 @@
 
     smaller = compress(load("deploy.prototxt", "face.caffemodel"))
 
-No data is needed: generated pictures with the statistics of photographs go through the network, and tell how much its
-outputs suffer from an error of each weight.
+Pictures go through the network, and tell how much its outputs suffer from an error of each weight: unlabelled images of
+what it is for (``images``), or, as no data is needed, generated ones with the statistics of photographs.
 """
 
 from __future__ import annotations
@@ -56,9 +56,10 @@ def compress(
 
     One of ``quality``: signal to noise at the outputs in dB (default `QUALITY`); ``nbytes``: of the .demi, at most;
     ``drop``: share that may be lost on pictures (`demitasse.plan.loss`), those in the folder ``images`` or generated
-    ones. ``speedup``: times fewer multiplications, first. ``allocation``: "uniform" for one absolute step for the whole
-    network. ``progress`` is told how many weights are done, and of how many. The same network and options give the
-    same result on every machine, whatever ``threads``. OptionError for a target that cannot be reached.
+    ones; what errors cost is learnt from such images, too, whatever the target. ``speedup``: times fewer
+    multiplications, first. ``allocation``: "uniform" for one absolute step for the whole network. ``progress`` is told
+    how many weights are done, and of how many. The same network, options and images give the same result on every
+    machine, whatever ``threads``. OptionError for a target that cannot be reached.
     """
     target = Target(quality, nbytes, drop, speedup)
     shown = images if isinstance(images, Shown) else Shown(None if images is None else Path(images))
@@ -83,7 +84,7 @@ def planned(
         structure = sped_up(net, structure, target.speedup, shown, threads)
     known, notes = Sensitivity(), list(structure.refused)
     try:
-        known = sensitivity(structure.net)
+        known = sensitivity(structure.net, shown, held_out=target.drop is not None)
     except NetError as error:
         notes.append(Note("quantize", "", f"sensitivities are not known, all weights count alike: {error}"))
     work = Quantization(structure.net, known, allocation, threads, progress)

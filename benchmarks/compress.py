@@ -79,7 +79,8 @@ def deep_compression(judge: Judge, clusters: float) -> tuple[float, float]:
         bits += spent
         return changed
 
-    return bits / 8, judge.error(with_arrays(judge.net, change))
+    changed = with_arrays(judge.net, change)
+    return bits / 8, judge.error(changed)
 
 
 def deep_compression_at(judge: Judge, error: float) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 from demitasse import files
 from demitasse.caffe.write import prototxt
@@ -19,6 +20,9 @@ from demitasse.transforms.quantize import Progress, Quantize
 from demitasse.transforms.sensitivity import Sensitivity
 
 __all__ = ["Attempt", "Quantization", "stored_size"]
+
+DECODABLE: Final = 1 << 24
+"""Weights of a tensor beyond which it is not decoded as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,9 @@ class Quantization:
 
     @cached_property
     def fidelity(self) -> Fidelity | None:
-        """How close results are; None if the network cannot be run."""
+        """How close results are; None if the network cannot be run, or not in the memory that it takes as a file."""
+        if any(tensor.size > DECODABLE for layer in self.net.layers for tensor in layer.tensors):
+            return None
         return Fidelity.of(self.net)
 
     @cached_property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from demitasse.transforms.recipe import as_steps
 from demitasse.transforms.transform import Transform
 
 __all__ = ["Plan", "TensorPlan", "tensor_plans"]
+
+TOGETHER: Final = 1 << 22
+"""Weights whose bits are counted at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +117,12 @@ def tensor_plan(layer: str, index: int, tensor: Tensor, noise: Mapping[str, floa
     blame = noise[name] / whole if name in noise else None
     if not isinstance(tensor, Levels):
         return TensorPlan(name, layer, tensor.shape, "kept", None, 8.0 * tensor.nbytes, None, blame)
-    layout = level_codec.Layout.of(tensor.shape, tensor.trellis, tensor.wide)
-    bits = level_codec.bits(tensor.levels.astype(np.int32, copy=False), layout)
-    zeros = tensor.size - int(np.count_nonzero(tensor.levels))
+    bits, zeros = 0.0, 0
+    together = max(8, TOGETHER * tensor.shape[0] // max(1, tensor.size)) if len(tensor.shape) > 1 else tensor.size
+    for start in range(0, tensor.shape[0] if tensor.shape else 1, together):
+        part = tensor.levels[start : start + together] if tensor.shape else tensor.levels
+        layout = level_codec.Layout.of(part.shape, tensor.trellis, tensor.wide)
+        bits += level_codec.bits(part.astype(np.int32, copy=False), layout)
+        zeros += part.size - int(np.count_nonzero(part))
     tensor.release()
     return TensorPlan(name, layer, tensor.shape, "quantised", float(tensor.steps.max()), bits, zeros, blame)

@@ -58,6 +58,19 @@ def test_the_recipe_beside_it_does_the_same_again(reports: Path, tmp_path: Path)
     assert (tmp_path / "classifier.caffemodel").read_bytes() == small.read_bytes()
 
 
+def test_a_stored_network_has_a_curve_around_what_was_chosen(reports: Path, tmp_path: Path) -> None:
+    files = [str(reports / f"detector{end}") for end in (".prototxt", ".caffemodel")]
+    out = ["-o", str(tmp_path / "x.demi"), "--report", str(tmp_path), "-q"]
+    assert main(["compress", *files, "--quality", "30", *out]) == 0
+    curve = json.loads((tmp_path / "report.json").read_text())["result"]["plan"]["curve"]
+    chosen = [point for point in curve if point["chosen"]]
+    assert [point["bytes"] for point in chosen] == [(tmp_path / "x.demi").stat().st_size]
+    predicted = [point["bytes"] for point in curve if point["predicted"]]
+    assert len(predicted) == 8
+    assert predicted == sorted(predicted)
+    assert "predicted" in (tmp_path / "report.html").read_text()
+
+
 def test_what_is_no_folder_is_refused_before_the_work(reports: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [str(reports / f"classifier{end}") for end in (".prototxt", ".caffemodel")]
     out = reports / "never"

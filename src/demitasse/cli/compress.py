@@ -167,8 +167,17 @@ class Request:
     def planned(self, terminal: Terminal, given: Source, net: Net, threads: int) -> Plan:
         """The plan, and what there is to say of it."""
         target, keep = self.wanted.target(given), self.wanted.keep_structure
+        curve = self.report is not None
         with terminal.progress("quantise") as progress:
-            found = plan.planned(net, target, shown=self.shown, keep_structure=keep, threads=threads, progress=progress)
+            found = plan.planned(
+                net,
+                target,
+                shown=self.shown,
+                keep_structure=keep,
+                curve=curve,
+                threads=threads,
+                progress=progress,
+            )
         for label, text, aside in plan_steps(found, len(net.report)):
             terminal.step(label, text, aside=aside)
         if self.dry:

@@ -20,10 +20,11 @@ from demitasse.evaluate.runtimes import Execution
 from demitasse.evaluate.shown import Shown
 from demitasse.net import Net, Note
 from demitasse.plan.calibration import sensitivity
+from demitasse.plan.curve import around
 from demitasse.plan.drop import within_loss
 from demitasse.plan.loss import Judge
 from demitasse.plan.quality import at_quality
-from demitasse.plan.quantization import Quantization
+from demitasse.plan.quantization import Attempt, Quantization, stored_size
 from demitasse.plan.result import Plan, tensor_plans
 from demitasse.plan.size import within_bytes
 from demitasse.plan.structure import Measure, Structure, faster, multiplications, smaller
@@ -72,12 +73,13 @@ def planned(
     *,
     shown: Shown | None = None,
     keep_structure: bool = False,
+    curve: bool = False,
     allocation: Allocation = "sensitivity",
     threads: int = 1,
     progress: Progress | None = None,
 ) -> Plan:
     """The plan for a target, carried out. ``keep_structure``: nothing is removed, even if the outputs do not depend on
-    it. Other options and errors as in `compress`."""
+    it. ``curve``: predict what other targets would have come to. Other options and errors as in `compress`."""
     shown = shown or Shown()
     structure = Structure((), net) if keep_structure else smaller(net)
     if target.speedup is not None:
@@ -98,7 +100,11 @@ def planned(
     slope = attempts[-1].slope
     recipe = (*structure.steps, Quantize(steps=work.division.steps(slope), allocation=allocation))
     tensors = tensor_plans(work, found, slope)
-    return Plan(recipe, found.noting(*notes), structure.net, tensors, tuple(attempts), loss, structure.error)
+    others: tuple[Attempt, ...] = ()
+    if curve:
+        attempts[-1] = replace(attempts[-1], nbytes=attempts[-1].nbytes or stored_size(found))
+        others = around(work, attempts[-1])
+    return Plan(recipe, found.noting(*notes), structure.net, tensors, tuple(attempts), loss, structure.error, others)
 
 
 def sped_up(net: Net, structure: Structure, speedup: float, shown: Shown, threads: int) -> Structure:

@@ -51,7 +51,8 @@ class TensorPlan:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """``recipe``: the transforms in order. ``net``: the result; ``before``: what was quantised. ``tensors``: what
-    becomes of each. ``attempts``: points on the curve of size and error, the last of which was chosen.
+    becomes of each. ``attempts``: points on the curve of size and error, the last of which was chosen; ``around``:
+    others, that were predicted.
     ``loss``: on pictures that were held out, where that was the target; ``error``: relative
     error of the outputs of ``before`` (None: not measured)."""
 
@@ -62,6 +63,7 @@ class Plan:
     attempts: tuple[Attempt, ...]
     loss: Loss | None = None
     error: float | None = 0.0
+    around: tuple[Attempt, ...] = ()
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -93,11 +95,14 @@ class Plan:
             "expected_db": self.expected,
             "tensors": [tensor.as_dict() for tensor in self.tensors],
             "held_out": None if self.loss is None else self.loss.as_dict(),
-            "curve": [
-                {"bytes": one.nbytes, "snr_db": one.snr, "lost": one.lost, "chosen": one is self.chosen}
-                for one in sorted(self.attempts, key=lambda one: one.snr)
-            ],
+            "curve": [self.point(one) for one in sorted((*self.attempts, *self.around), key=lambda one: one.snr)],
         }
+
+    def point(self, one: Attempt) -> dict[str, Any]:
+        """A point of the curve for JSON."""
+        predicted = any(one is other for other in self.around)
+        chosen = one is self.chosen
+        return {"bytes": one.nbytes, "snr_db": one.snr, "lost": one.lost, "chosen": chosen, "predicted": predicted}
 
 
 def tensor_plans(work: Quantization, net: Net, slope: float) -> tuple[TensorPlan, ...]:

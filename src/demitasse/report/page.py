@@ -51,7 +51,8 @@ def page(document: Mapping[str, Any], samples: Sequence[Sample] = ()) -> str:
 def context(document: Mapping[str, Any], samples: Sequence[Sample]) -> dict[str, Any]:
     """What the template shows."""
     result = document["result"]
-    rows, curve = document["layers"], result.get("curve") or ()
+    rows = document["layers"]
+    curve = [point for point in (result.get("plan") or {}).get("curve", ()) if point["bytes"]]
     notes = note_lists(result.get("report") or (), document["notes"])
     found: dict[str, Any] = {
         "title": f"{document['name'] or Path(result['input']['files'][-1]).stem}, after demitasse {result['command']}",
@@ -143,8 +144,13 @@ def outputs(comparison: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def curve_table(points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The points of the curve."""
-    rows = [["chosen" if p["chosen"] else "", size(p["bytes"]), decibel(p["snr_db"])] for p in points]
-    return table("Plans that were looked at", heads("plan", "file", "signal to noise"), rows)
+    rows = [[kind(point), size(point["bytes"]), decibel(point["snr_db"])] for point in points]
+    return table("Plans", heads("plan", "file", "signal to noise"), rows)
+
+
+def kind(point: Mapping[str, Any]) -> str:
+    """What a point of the curve is."""
+    return "chosen" if point["chosen"] else "predicted" if point["predicted"] else "tried"
 
 
 def layers_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -25,16 +25,16 @@ from demitasse.train.solver import Solver
 
 __all__ = ["Pipeline", "compressed"]
 
-BATCH = 128
-
 
 @dataclass(frozen=True)
 class Pipeline:
-    """``epochs``, ``rate``: of training the dense network. ``dropout``: by blob. ``densities``: that are pruned to, one
-    round each; a round trains ``retrained`` epochs from ``rate`` × ``again``. ``values``: shared ones of each layer,
-    which learn for ``tuned`` epochs from ``rate`` × ``finely``, by sums of gradients."""
+    """``batch``: pictures at a time. ``epochs``, ``rate``: of training the dense network. ``dropout``: by blob.
+    ``densities``: that are pruned to, one round each; a round trains ``retrained`` epochs from ``rate`` × ``again``.
+    ``values``: shared ones of each layer, which learn for ``tuned`` epochs from ``rate`` × ``finely``, by sums of
+    gradients."""
 
     network: str
+    batch: int
     epochs: int
     rate: float
     decay: float
@@ -71,14 +71,14 @@ def trained(
     *shapings: Shaping,
 ) -> Net:
     """One phase."""
-    iterations = epochs * (len(data.train) // BATCH)
+    iterations = epochs * (len(data.train) // plan.batch)
     text = f"""type: "Nesterov" base_lr: {rate} momentum: 0.9 weight_decay: {plan.decay} lr_policy: "poly" power: 1
         max_iter: {iterations}"""
     net = network(plan.network)
-    shapes = {"data": (BATCH, 1, 28, 28), "label": (BATCH,)}
+    shapes = {"data": (plan.batch, 1, 28, 28), "label": (plan.batch,)}
     settings = solver_settings(text, with_dropout(net, dropout))
     solver = Solver(settings, shapes, weights=weights, seed=seed, shapings=shapings)
-    batches = data.train.batches(BATCH, seed)
+    batches = data.train.batches(plan.batch, seed)
     while solver.iteration < iterations:
         solver.step(batches)
     learned = {layer.name: layer.tensors for layer in solver.net().layers}
@@ -106,7 +106,7 @@ def matrices(net: Net) -> dict[str, np.ndarray]:
 def density(net: Net) -> float:
     """The share of weights that are not zero."""
     found = matrices(net).values()
-    return sum(np.count_nonzero(values) for values in found) / sum(values.size for values in found)
+    return sum(int(np.count_nonzero(values)) for values in found) / sum(values.size for values in found)
 
 
 def overall(net: Net, densities: Mapping[str, float]) -> float:

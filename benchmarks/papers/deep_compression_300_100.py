@@ -8,6 +8,7 @@ from benchmarks.papers.reproduction import Row, reproduce
 
 PLAN = Pipeline(
     network="lenet_300_100",
+    batch=128,
     epochs=50,
     rate=0.1,
     decay=0.0001,

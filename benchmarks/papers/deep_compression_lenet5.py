@@ -8,15 +8,16 @@ from benchmarks.papers.reproduction import Row, reproduce
 
 PLAN = Pipeline(
     network="lenet5",
-    epochs=16,
-    rate=0.05,
+    batch=64,
+    epochs=18,
+    rate=0.03,
     decay=0.0005,
     dropout={"pool2": 0.2, "ip1": 0.5},
     densities=[
         {"conv1": 0.8, "conv2": 0.3, "ip1": 0.2, "ip2": 0.5},
         {"conv1": 0.66, "conv2": 0.14, "ip1": 0.08, "ip2": 0.25},
     ],
-    retrained=8,
+    retrained=9,
     again=0.5,
     values={"*": 16, "conv*": 32},
     tuned=3,

@@ -21,7 +21,7 @@ __all__ = ["Clustered", "Dense", "Layer", "Levels", "Net", "Note", "Tensor", "re
 
 
 TOGETHER: Final = 1 << 20
-"""Weights that are decoded at once."""
+"""Weights that are decoded, or mapped from a file, at once."""
 
 
 def release(values: npt.NDArray[Any], *, shared: bool = False) -> None:
@@ -97,6 +97,13 @@ class Dense(Tensor):
 
     def array(self) -> npt.NDArray[Any]:
         return self.values
+
+    def parts(self) -> Iterator[npt.NDArray[Any]]:
+        flat = self.array().reshape(-1)
+        for start in range(0, flat.size, TOGETHER):
+            part = flat[start : start + TOGETHER]
+            yield part
+            release(part)
 
     def release(self) -> None:
         release(self.values)

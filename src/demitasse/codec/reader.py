@@ -36,6 +36,11 @@ AHEAD, AHEAD_EACH = 1 << 24, 2
 """Elements that are decoded before they are asked for, at most, where tensors are read one after the other; and blocks,
 for each thread: what is decoded long before it is taken has left the caches by then."""
 
+PLAIN = frozenset({Kind.FLOAT32, Kind.FLOAT64, Kind.FLOAT16})
+FEW = 1 << 24
+"""Plain numbers below which one thread is faster than two: they are decoded at the speed of fresh memory, which the
+system gives to one thread of a process at a time."""
+
 Key = tuple[int, bool]
 """Number of a block, and whether as floats."""
 
@@ -47,8 +52,6 @@ class Blocks:
         self.index = index
         self._name = str(path)
         self._file = Path(path).open("rb")  # noqa: SIM115
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self._lock = Lock()
         self._ahead: OrderedDict[Key, Future[list[Array]]] = OrderedDict()
         self._kept: OrderedDict[Key, Future[list[Array]]] = OrderedDict()
@@ -60,6 +63,10 @@ class Blocks:
             for place, piece in enumerate(block.pieces):
                 self._cover.setdefault(piece.entry, []).append(number)
                 self._place[piece.entry] = place
+        numbers = [self._elements(number) for number in range(len(index.blocks))]
+        plain = sum(count for count, block in zip(numbers, index.blocks, strict=True) if block.kind in PLAIN)
+        self._threads = 1 if plain < FEW and 2 * plain > sum(numbers) else threads
+        self._pool = ThreadPoolExecutor(self._threads) if self._threads > 1 else None
         self._scratch = local()
 
     def close(self) -> None:

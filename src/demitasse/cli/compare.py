@@ -29,7 +29,7 @@ from demitasse.report.table import Column
 __all__ = ["TOLERANCE", "command", "weights_in_words"]
 
 TOLERANCE = 0.01
-"""Relative error (L2) of an output: a little more than what ``compress`` leaves by default (41 dB, 0.9 %). What only
+"""Relative error (L2) of an output: a little more than what ``compress`` leaves by default (44 dB, 0.6 %). What only
 rounding should change stays below 0.0001."""
 
 COLUMNS = (

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from demitasse.layers import count
 from demitasse.net import Layer
+from demitasse.transforms.lowrank.kernel import Spatial
 from demitasse.transforms.lowrank.method import Convolving
 from demitasse.transforms.lowrank.spectrum import Spectrum, factored, root
 
@@ -76,24 +77,14 @@ class Few(Transposed):
         ]
 
 
-class SpatialTransposed(Transposed):
+class SpatialTransposed(Transposed, Spatial):
     """k×1, then 1×k."""
-
-    name: ClassVar[str] = "spatial"
 
     @cached_property
     def spectrum(self) -> Spectrum:
         """Of (outputs, width) × (inputs, height)."""
         matrices = [np.ascontiguousarray(kernel.transpose(1, 3, 0, 2)) for kernel in self.kernels]
         return factored([one.reshape(one.shape[0] * one.shape[1], -1) for one in matrices])
-
-    @property
-    def errors(self) -> npt.NDArray[np.float64]:
-        return self.spectrum.errors
-
-    def parameters(self, rank: int) -> int:
-        height, width = self.placed.kernel
-        return rank * self.placed.group * (self.inputs * height + self.outputs * width)
 
     def macs(self, rank: int) -> int:
         height, width = self.placed.kernel

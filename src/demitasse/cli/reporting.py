@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import yaml
 
 from demitasse.atomic import replacing_all
 from demitasse.cli.terminal import Terminal, json_ready
@@ -19,12 +19,12 @@ from demitasse.evaluate.samples import Sample, samples
 from demitasse.evaluate.shown import Shown, prepared_for
 from demitasse.evaluate.trial import Trial
 from demitasse.net import Net
-from demitasse.report.charts import have_charts
 from demitasse.report.document import document
 from demitasse.report.inspection import Inspection
 from demitasse.report.look import inspect_net
 from demitasse.report.page import page
 from demitasse.report.stored import stored_bytes
+from demitasse.transforms.recipe import dump_steps
 from demitasse.version import version
 
 __all__ = ["Side", "check_report", "report_folder", "write_report"]
@@ -57,8 +57,9 @@ def check_report(folder: Path | None) -> None:
     """Before the work is done: MissingExtraError or FileError if there could be no report after it."""
     if folder is None:
         return
-    if not have_charts():
-        raise MissingExtraError("vl-convert-python", "report", "--report")
+    for module, package in (("vl_convert", "vl-convert-python"), ("jinja2", "jinja2")):
+        if find_spec(module) is None:
+            raise MissingExtraError(package, "report", "--report")
     if folder.exists() and not folder.is_dir():
         raise FileError(f"{folder}: not a folder: --report names one for report.json and report.html")
 
@@ -80,7 +81,7 @@ def write_report(
     ready = json_ready(found)
     texts = {"report.json": json.dumps(ready, ensure_ascii=False, indent=2) + "\n", "report.html": page(found, seen)}
     if result.get("recipe"):
-        texts["recipe.yaml"] = yaml.safe_dump(ready["result"]["recipe"], sort_keys=False, allow_unicode=True, width=120)
+        texts["recipe.yaml"] = dump_steps(ready["result"]["recipe"])
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from demitasse.errors import MissingExtraError
 
-__all__ = ["curve_chart", "have_charts", "layers_chart"]
+__all__ = ["curve_chart", "layers_chart"]
 
 Row = Mapping[str, Any]
 Spec = dict[str, Any]
@@ -37,15 +37,6 @@ CONFIG: Final[Spec] = {
     "axis": {"labelColor": INK, "titleColor": INK, "gridColor": GRID, "domainColor": GRID, "tickColor": GRID},
     "legend": {"labelColor": INK, "titleColor": INK, "orient": "top"},
 }
-
-
-def have_charts() -> bool:
-    """Whether charts can be drawn."""
-    try:
-        import vl_convert  # noqa: F401
-    except ImportError:
-        return False
-    return True
 
 
 def layers_chart(rows: Sequence[Row], label: str) -> str:

@@ -13,13 +13,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from demitasse.datasets.pictures import Picture, import_cv2
 from demitasse.errors import MissingExtraError
 from demitasse.evaluate.samples import Outcome, Sample
 from demitasse.report.charts import curve_chart, layers_chart
 from demitasse.report.quantities import count, decibel, percent, ratio, shape, size
+from demitasse.transforms.recipe import dump_steps
 
 __all__ = ["page"]
 
@@ -69,7 +68,7 @@ def context(document: Mapping[str, Any], samples: Sequence[Sample]) -> dict[str,
         ),
         "layers_table": layers_table(rows),
         "notes": notes,
-        "recipe": yaml.safe_dump(result["recipe"], sort_keys=False, width=120) if result.get("recipe") else "",
+        "recipe": dump_steps(result["recipe"]) if result.get("recipe") else "",
         "version": document["demitasse"],
     }
     there = [("totals", "Before and after")]

@@ -33,6 +33,7 @@ __all__ = [
     "TRANSFORMS",
     "as_steps",
     "dump_recipe",
+    "dump_steps",
     "from_steps",
     "name_of",
     "parse_recipe",
@@ -107,7 +108,12 @@ def as_steps(transforms: Sequence[Transform]) -> list[Any]:
 
 def dump_recipe(transforms: Sequence[Transform]) -> str:
     """The recipe as YAML."""
-    text: str = yaml.safe_dump(as_steps(transforms), sort_keys=False, allow_unicode=True, width=120)
+    return dump_steps(as_steps(transforms))
+
+
+def dump_steps(steps: Sequence[Any]) -> str:
+    """Plain values of `as_steps` as YAML."""
+    text: str = yaml.safe_dump(list(steps), sort_keys=False, allow_unicode=True, width=120)
     return text
 
 
